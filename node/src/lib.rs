@@ -1,0 +1,3 @@
+//! The node: use cases, storage, pages and the command line of one municipality or precinct.
+
+pub mod views;

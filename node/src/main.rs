@@ -1,0 +1,3 @@
+//! The `cuadra` program.
+
+fn main() {}

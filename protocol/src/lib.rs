@@ -1,0 +1,12 @@
+//! What two nodes must agree on, and nothing else: identities, signed envelopes, typed operations,
+//! admission, documents and their fold, the roster, the messages of the wire and the replication
+//! state machine.
+//!
+//! This crate is pure. It is handed the time and every random byte; it opens no file and no socket,
+//! starts no thread and reads no clock. `clippy.toml` beside `Cargo.toml` holds that.
+
+pub mod ids;
+pub mod kind;
+pub mod limits;
+pub mod operation;
+pub mod wire;

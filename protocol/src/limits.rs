@@ -1,0 +1,91 @@
+//! Every limit of the protocol, with its unit, its reason and what happens when it is reached.
+//! The relations between them are asserted when this file is compiled.
+
+/// Largest number people count with: exact in JSON, SQLite and Automerge. Larger: does not parse.
+pub const INTEGER_MAX: u64 = 1 << 53;
+/// A frame on a message lane: small enough that an alarm never waits behind one for long.
+/// Larger: the connection that sent it is closed.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// A whole envelope as sent. Larger: does not parse.
+pub const ENVELOPE_BYTES_MAX: usize = 20 * 1024;
+/// The typed operation inside an envelope: codes, numbers, ids and cells only. Larger: does not parse.
+pub const OPERATION_BYTES_MAX: usize = 4 * 1024;
+/// Automerge operations that one envelope derives to, so a document's size follows its envelopes.
+pub const AUTOMERGE_OPERATIONS_MAX: usize = 64;
+/// Parents that one envelope may name. More: does not parse; the writer names the ones that matter first.
+pub const PARENTS_MAX: usize = 16;
+/// Blobs that one envelope may name. More: does not parse.
+pub const BLOBS_MAX: usize = 8;
+/// Signature bytes; Ed25519 has 64, the field leaves room for what follows it. More: does not parse.
+pub const SIGNATURE_BYTES_MAX: usize = 128;
+/// Envelopes of one author in one document. More: rejected.
+pub const SEQ_MAX: u32 = 1_500;
+/// Of those, the owner's last ones, kept for ending things: close, reopen, offer.
+pub const SEQ_RESERVED: u32 = 50;
+/// Incarnations of one author in one document. More are a proof that it equivocates.
+pub const INCARNATIONS_MAX: usize = 64;
+/// Members named by one `open` as involved. More: does not parse.
+pub const INVOLVED_MAX: usize = 24;
+/// Figures in one `summary`. More: does not parse; the node writes another.
+pub const SUMMARY_VALUES_MAX: usize = 256;
+/// Heads in one `have`; more are paged.
+pub const HEADS_MAX: usize = 256;
+/// Envelope ids asked for in one `want`. More: does not parse; the rest is asked for next.
+pub const WANT_IDS_MAX: usize = 256;
+/// Envelope ids told as held in one `want`. More: does not parse; the newest are told.
+pub const HELD_IDS_MAX: usize = 512;
+/// A roster version as signed. Larger: does not parse.
+pub const ROSTER_BYTES_MAX: usize = 1024 * 1024;
+/// Members of a federation: every commune of a large country and the offices above. More: does not parse.
+pub const MEMBERS_MAX: usize = 1_024;
+/// Keys of one member, retired ones included. More: does not parse.
+pub const KEYS_MAX: usize = 32;
+/// Jurisdiction codes of one member. More: does not parse.
+pub const CODES_MAX: usize = 400;
+/// Neighbours of one member. More: does not parse.
+pub const NEIGHBOURS_MAX: usize = 64;
+/// Root keys of a federation. More: does not parse.
+pub const ROOT_KEYS_MAX: usize = 16;
+/// Predecessors that one roster version may name, to join forks. More: does not parse.
+pub const ROSTER_PREVIOUS_MAX: usize = 4;
+/// A name in the roster, in bytes of UTF-8. Longer: does not parse.
+pub const NAME_BYTES_MAX: usize = 96;
+/// Levels of authority above a member. A longer or circular chain: the roster is refused.
+pub const AUTHORITY_DEPTH_MAX: usize = 8;
+/// A blob on the blobs lane. Larger content is split by whoever wrote it. Larger: refused.
+pub const BLOB_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A blob small enough to ride along with its envelope. Larger ones are fetched.
+pub const BLOB_INLINE_BYTES_MAX: usize = 4 * 1024;
+/// A piece of a blob on the blobs lane; a fetch resumes at the last whole piece.
+pub const BLOB_PIECE_BYTES: usize = 32 * 1024;
+/// Parked envelopes of one peer. More: that peer's oldest goes.
+pub const PARKED_PER_PEER_MAX: usize = 256;
+/// Parked envelopes of one document. More: the largest user's oldest goes.
+pub const PARKED_PER_DOCUMENT_MAX: usize = 1_000;
+/// Parked bytes in all. More: the largest user's oldest goes.
+pub const PARKED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long an envelope stays parked, in ms. Expiry is no verdict: it may come again.
+pub const PARKED_AGE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+/// How long a `have` that is not urgent is gathered with others, in ms.
+pub const HAVE_GATHER_MS: u64 = 1_000;
+/// Time between digest comparisons with a connected peer, in ms.
+pub const DIGEST_INTERVAL_MS: u64 = 30_000;
+/// A digest leaf: at most so many documents are listed one by one instead of split further.
+pub const DIGEST_LEAF_MAX: usize = 16;
+/// A `want` without an answer is asked again after this long, in ms.
+pub const WANT_RETRY_MS: u64 = 5_000;
+/// New incidents per peer and hour that may page people; the rest queue as "bulk from" that peer.
+pub const PAGING_INCIDENTS_PER_HOUR_MAX: u32 = 60;
+/// An alarm older than this on arrival rings nobody, in ms; it enters the queue marked late.
+pub const RING_AGE_MS_MAX: u64 = 15 * 60 * 1000;
+
+const _: () = {
+    assert!(ENVELOPE_BYTES_MAX + BLOB_INLINE_BYTES_MAX * BLOBS_MAX < FRAME_BYTES_MAX);
+    assert!(OPERATION_BYTES_MAX + PARENTS_MAX * 32 + BLOBS_MAX * 33 + 1024 < ENVELOPE_BYTES_MAX);
+    assert!(SUMMARY_VALUES_MAX * 12 + 64 < OPERATION_BYTES_MAX);
+    assert!(INVOLVED_MAX * 32 + 256 < OPERATION_BYTES_MAX);
+    assert!((WANT_IDS_MAX + HELD_IDS_MAX) * 32 + 256 < FRAME_BYTES_MAX);
+    assert!(BLOB_PIECE_BYTES * 2 <= FRAME_BYTES_MAX);
+    assert!(SEQ_RESERVED < SEQ_MAX);
+    assert!(PARKED_PER_PEER_MAX * ENVELOPE_BYTES_MAX > PARKED_BYTES_MAX);
+};
