@@ -1,0 +1,43 @@
+//! What the documents must say about the code: every limit with its value and reason.
+
+use super::tree::{root, source, sources};
+
+#[test]
+fn the_licence_is_the_whole_agpl() {
+    let text = &source("LICENSE").text;
+    assert!(text.starts_with("GNU AFFERO GENERAL PUBLIC LICENSE\nVersion 3, 19 November 2007"));
+    assert!(text.contains("13. Remote Network Interaction; Use with the GNU General Public License."));
+    assert!(text.split_whitespace().count() > 5_000, "the text was cut");
+}
+
+#[test]
+fn every_limit_is_reached_by_some_code() {
+    let mut violations = Vec::new();
+    for file in sources().iter().filter(|source| source.path.ends_with("limits.rs")) {
+        for name in limit_names(&file.text) {
+            let used = sources().iter().any(|other| {
+                other.path != file.path && other.path.ends_with(".rs") && other.text.contains(name)
+            });
+            if !used {
+                violations.push(format!("{}: {name} is used nowhere else", file.path));
+            }
+        }
+    }
+    super::check(&violations);
+}
+
+fn limit_names(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split(':').next())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn every_script_that_people_are_told_to_run_is_executable() {
+    use std::os::unix::fs::PermissionsExt as _;
+    for path in ["tests/run", ".ci/run"] {
+        let mode = std::fs::metadata(root().join(path)).expect("it is there").permissions().mode();
+        assert!(mode & 0o111 == 0o111, "{path} cannot be run");
+    }
+}
