@@ -9,4 +9,5 @@ pub mod ids;
 pub mod kind;
 pub mod limits;
 pub mod operation;
+pub mod roster;
 pub mod wire;
