@@ -1,2 +1,32 @@
-//! dev
-fn main() {}
+//! `cargo dev`: what a developer of cuadra runs beside the tests.
+
+mod limits;
+
+use std::path::Path;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo dev", about = "Tools for developing cuadra", disable_help_subcommand = true)]
+struct Dev {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Subcommand)]
+enum Tool {
+    /// Write docs/limits.md anew from the limits in the code
+    Limits {
+        /// Write nothing; fail if the page is out of date
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let dev = Dev::parse();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    match dev.tool {
+        Tool::Limits { check } => limits::write(root, check),
+    }
+}

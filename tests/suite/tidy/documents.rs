@@ -1,5 +1,7 @@
 //! What the documents must say about the code: every limit with its value and reason.
 
+use std::process::Command;
+
 use super::tree::{root, source, sources};
 
 #[test]
@@ -26,9 +28,17 @@ fn every_limit_is_reached_by_some_code() {
     super::check(&violations);
 }
 
+#[test]
+fn the_page_of_limits_says_what_the_code_says() {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_dev")).args(["limits", "--check"]).output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 fn limit_names(text: &str) -> Vec<&str> {
     text.lines()
-        .filter_map(|line| line.strip_prefix("pub const ")?.split(':').next())
+        .filter(|line| line.starts_with("pub"))
+        .filter_map(|line| line.split_once("const ")?.1.split(':').next())
         .filter(|name| !name.is_empty())
         .collect()
 }
