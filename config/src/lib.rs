@@ -1,1 +1,18 @@
-//! placeholder
+//! What a node is told before it starts: its typed configuration, its secrets, its territory and the
+//! figures that its coverage is measured by.
+//!
+//! This crate reads the files that it is pointed at and nothing else: it opens no socket, starts no
+//! task and knows no clock.
+
+pub mod example;
+pub mod file;
+pub mod kinds;
+pub mod roles;
+pub mod secret;
+pub mod settings;
+pub mod values;
+
+pub use example::example;
+pub use file::{ConfigError, Mistake};
+pub use secret::{Secret, SecretError, SecretText};
+pub use settings::{Config, Jurisdiction, Peer, PeerName};
