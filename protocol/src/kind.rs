@@ -25,7 +25,7 @@ impl Urgency {
     /// True for what goes on the urgent lane and rings.
     #[must_use]
     pub fn rings(self) -> bool {
-        self >= Urgency::High
+        self >= Self::High
     }
 }
 

@@ -1,0 +1,363 @@
+//! Whether an envelope may be stored: one pure function of the envelope, its ancestors, the roster it
+//! names and the rules of its document. The same answer at every node, in every order, for ever.
+//!
+//! Live traffic, catching up, relays, restores and imports all come through [`admit`]; there is no
+//! other way to make an [`AdmittedEnvelope`] of what came from outside.
+
+use crate::audience::Audience;
+use crate::document::{Document, EnvelopeSet};
+use crate::envelope::{AdmittedEnvelope, BlobClass, Header, RULES_VERSION, VerifiedEnvelope};
+use crate::ids::{Code, EnvelopeId, FederationId, MemberId};
+use crate::limits::{SEQ_MAX, SEQ_RESERVED};
+use crate::operation::{Open, Operation, Summary};
+use crate::roster::{KeyState, Roster, RosterChain};
+
+/// What admission says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It satisfies the rules.
+    Admitted(AdmittedEnvelope),
+    /// It breaks one; this never changes.
+    Rejected(Refusal),
+    /// Parents that are not here yet; no verdict.
+    Parked(Vec<EnvelopeId>),
+    /// Written under rules that this release does not know; judged after an upgrade.
+    Held,
+}
+
+/// The rule that a rejected envelope breaks. Its code is stored and shown to operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[repr(u8)]
+pub enum Refusal {
+    /// It is of another federation.
+    #[error("it is of another federation")]
+    Federation = 1,
+    /// Its author's key may not sign under the roster that it names.
+    #[error("its author's key may not sign under the roster that it names")]
+    Key = 2,
+    /// A genesis with a wrong document id, a wrong operation or a chain.
+    #[error("it does not begin its document rightly")]
+    Genesis = 3,
+    /// A parent is of another document.
+    #[error("a parent is of another document")]
+    OtherDocument = 4,
+    /// A parent was rejected.
+    #[error("a parent was rejected")]
+    RejectedParent = 5,
+    /// It names an older roster than one of its parents.
+    #[error("it names an older roster than one of its parents")]
+    OlderRoster = 6,
+    /// Its rules version is not its document's, or not the one that its roster activates.
+    #[error("its rules version is not its document's")]
+    RulesVersion = 7,
+    /// Its place on its author's chain is wrong.
+    #[error("its place on its author's chain is wrong")]
+    Chain = 8,
+    /// Its author has written all that one author may in one document.
+    #[error("its author has written all that one author may in one document")]
+    SeqMax = 9,
+    /// Its operation is unknown or malformed.
+    #[error("its operation is unknown or malformed")]
+    Operation = 10,
+    /// Its blobs do not fit its operation.
+    #[error("its blobs do not fit its operation")]
+    Blobs = 11,
+    /// Only the owner may do this.
+    #[error("only the owner may do this")]
+    NotOwner = 12,
+    /// Only the owner and involved nodes may do this.
+    #[error("only the owner and involved nodes may do this")]
+    NotInvolved = 13,
+    /// It names somebody who is not a member, or itself.
+    #[error("it names somebody who is not another member")]
+    NotAMember = 14,
+    /// The place is another's, and it is not offered to that node (or the other way round).
+    #[error("the place and the offered node do not fit")]
+    OfferedTo = 15,
+    /// It answers no offer of the owner that is made to its author, is the last and is open.
+    #[error("it answers no open offer to its author")]
+    NoOffer = 16,
+    /// It commits no accept of the owner's last offer.
+    #[error("it commits no accept of the owner's last offer")]
+    NoAccept = 17,
+    /// Figures of another's territory, or in another's document.
+    #[error("the figures are not its author's to give")]
+    NotItsFigures = 18,
+}
+
+impl Refusal {
+    /// Its number, as stored.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// What admission looks at besides the envelope.
+#[derive(Clone, Copy)]
+pub struct Ground<'a> {
+    /// The federation's roster chain.
+    pub rosters: &'a RosterChain,
+    /// The document as held; none if nothing of it is here.
+    pub document: Option<&'a Document>,
+    /// True for an envelope id that was rejected before.
+    pub rejected: &'a dyn Fn(&EnvelopeId) -> bool,
+}
+
+/// Judges one envelope.
+#[must_use]
+pub fn admit(envelope: VerifiedEnvelope, ground: &Ground<'_>) -> Verdict {
+    let header = envelope.header();
+    if header.federation != ground.rosters.federation() {
+        return Verdict::Rejected(Refusal::Federation);
+    }
+    if header.rules_version > RULES_VERSION {
+        return Verdict::Held;
+    }
+    if header.parents.iter().any(|parent| (ground.rejected)(parent)) {
+        return Verdict::Rejected(Refusal::RejectedParent);
+    }
+    let empty = Document::default();
+    let document = ground.document.unwrap_or(&empty);
+    let missing: Vec<_> = header.parents.iter().filter(|id| !document.contains(id)).copied().collect();
+    if !missing.is_empty() {
+        return Verdict::Parked(missing);
+    }
+    let judged = match Operation::decode(header.op_type, envelope.op_bytes()) {
+        Ok(operation) => judge(&envelope, &operation, document, ground.rosters).map(|()| operation),
+        Err(_) => Err(Refusal::Operation),
+    };
+    match judged {
+        Ok(operation) => Verdict::Admitted(AdmittedEnvelope::new(envelope, operation)),
+        Err(refusal) => Verdict::Rejected(refusal),
+    }
+}
+
+fn judge(
+    envelope: &VerifiedEnvelope,
+    operation: &Operation,
+    document: &Document,
+    rosters: &RosterChain,
+) -> Result<(), Refusal> {
+    let header = envelope.header();
+    let roster = rosters.get(&header.roster).ok_or(Refusal::Key)?;
+    check_key(header, roster)?;
+    check_blobs_fit(header, operation)?;
+    if header.is_genesis() {
+        return judge_genesis(header, operation, roster, rosters.federation());
+    }
+    let seen = document.closure(&header.parents).ok_or(Refusal::OtherDocument)?;
+    check_chain(header, document, roster, rosters)?;
+    let scene = Scene { header, document, roster, rosters, seen };
+    scene.check_room(operation)?;
+    scene.judge(operation)
+}
+
+fn check_key(header: &Header, roster: &Roster) -> Result<(), Refusal> {
+    let key = roster.member(&header.author).and_then(|member| member.key(header.key_index));
+    if key.is_some_and(|key| key.state == KeyState::Active) { Ok(()) } else { Err(Refusal::Key) }
+}
+
+/// Which operations carry blobs; that a shared one is the owner's is checked where the owner is known.
+fn check_blobs_fit(header: &Header, operation: &Operation) -> Result<(), Refusal> {
+    let carries = match operation {
+        Operation::Open(_)
+        | Operation::Step { .. }
+        | Operation::Close { .. }
+        | Operation::Reopen { .. }
+        | Operation::Respond { .. }
+        | Operation::Note { .. }
+        | Operation::Media { .. }
+        | Operation::Contribution { .. } => true,
+        Operation::Invite { .. }
+        | Operation::Offer { .. }
+        | Operation::Accept { .. }
+        | Operation::Commit { .. }
+        | Operation::Decline { .. }
+        | Operation::Summary(_) => false,
+    };
+    if carries || header.blobs.is_empty() { Ok(()) } else { Err(Refusal::Blobs) }
+}
+
+fn judge_genesis(
+    header: &Header,
+    operation: &Operation,
+    roster: &Roster,
+    federation: FederationId,
+) -> Result<(), Refusal> {
+    let begins = header.seq.0 == 1 && header.prev_at == 0 && header.federation == federation;
+    if !begins || operation.genesis_class().is_none() || header.doc != header.genesis_doc_id() {
+        return Err(Refusal::Genesis);
+    }
+    if header.rules_version != roster.rules_version {
+        return Err(Refusal::RulesVersion);
+    }
+    if header.blobs.iter().any(|blob| blob.class == BlobClass::Shared) {
+        return Err(Refusal::Blobs);
+    }
+    if let Operation::Open(open) = operation {
+        return judge_open(header, open, roster);
+    }
+    if let Operation::Summary(summary) = operation {
+        return judge_figures(header, summary, roster);
+    }
+    Err(Refusal::Genesis)
+}
+
+fn judge_open(header: &Header, open: &Open, roster: &Roster) -> Result<(), Refusal> {
+    let receiver = if open.code == Code::OUTSIDE { None } else { roster.receiving_node(open.code) };
+    if open.offered_to != receiver.filter(|receiver| *receiver != header.author) {
+        return Err(Refusal::OfferedTo);
+    }
+    let member = |id: &MemberId| *id != header.author && roster.member(id).is_some();
+    if open.involved.iter().all(member) { Ok(()) } else { Err(Refusal::NotAMember) }
+}
+
+fn judge_figures(header: &Header, summary: &Summary, roster: &Roster) -> Result<(), Refusal> {
+    let theirs = roster.member(&header.author).is_some_and(|member| member.codes.contains(&summary.code));
+    if theirs { Ok(()) } else { Err(Refusal::NotItsFigures) }
+}
+
+fn check_chain(
+    header: &Header,
+    document: &Document,
+    roster: &Roster,
+    rosters: &RosterChain,
+) -> Result<(), Refusal> {
+    let genesis = document.genesis().ok_or(Refusal::OtherDocument)?;
+    if genesis.header().doc != header.doc {
+        return Err(Refusal::OtherDocument);
+    }
+    if genesis.header().rules_version != header.rules_version {
+        return Err(Refusal::RulesVersion);
+    }
+    for parent in header.parents.iter().filter_map(|id| document.envelope(id)) {
+        let older =
+            rosters.get(&parent.header().roster).is_some_and(|theirs| theirs.version > roster.version);
+        if older {
+            return Err(Refusal::OlderRoster);
+        }
+    }
+    let Some(prev) = header.prev() else {
+        return if header.seq.0 == 1 { Ok(()) } else { Err(Refusal::Chain) };
+    };
+    let prev = document.envelope(&prev).ok_or(Refusal::Chain)?.header();
+    let follows = prev.author == header.author
+        && prev.incarnation <= header.incarnation
+        && prev.seq.0.checked_add(1) == Some(header.seq.0);
+    if follows { Ok(()) } else { Err(Refusal::Chain) }
+}
+
+/// An envelope against everything that it had seen.
+struct Scene<'a> {
+    header: &'a Header,
+    document: &'a Document,
+    roster: &'a Roster,
+    rosters: &'a RosterChain,
+    seen: EnvelopeSet,
+}
+
+impl Scene<'_> {
+    /// The last places of a chain are kept for ending things.
+    fn check_room(&self, operation: &Operation) -> Result<(), Refusal> {
+        let seq = self.header.seq.0;
+        let ends = matches!(
+            operation,
+            Operation::Close { .. }
+                | Operation::Reopen { .. }
+                | Operation::Offer { .. }
+                | Operation::Commit { .. }
+        );
+        let room = seq <= SEQ_MAX - SEQ_RESERVED || (seq <= SEQ_MAX && ends && self.is_owner());
+        if room { Ok(()) } else { Err(Refusal::SeqMax) }
+    }
+
+    fn judge(&self, operation: &Operation) -> Result<(), Refusal> {
+        match operation {
+            Operation::Open(_) => Err(Refusal::Genesis),
+            Operation::Summary(summary) => self.judge_summary(summary),
+            Operation::Step { .. } | Operation::Close { .. } | Operation::Reopen { .. } => self.owner_only(),
+            Operation::Invite { member } | Operation::Offer { to: member, .. } => {
+                self.owner_only()?;
+                let other = *member != self.header.author && self.roster.member(member).is_some();
+                if other { Ok(()) } else { Err(Refusal::NotAMember) }
+            }
+            Operation::Respond { .. }
+            | Operation::Note { .. }
+            | Operation::Media { .. }
+            | Operation::Contribution { .. } => self.involved_only(operation),
+            Operation::Accept { offer } | Operation::Decline { offer, .. } => self.judge_answer(offer),
+            Operation::Commit { accept } => {
+                self.owner_only()?;
+                self.judge_commit(accept)
+            }
+        }
+    }
+
+    fn incident(&self) -> bool {
+        self.document.genesis().is_some_and(|genesis| matches!(genesis.operation(), Operation::Open(_)))
+    }
+
+    fn owner(&self) -> Option<MemberId> {
+        if self.incident() { self.document.owner_by(self.document.winner(&self.seen)) } else { None }
+    }
+
+    fn is_owner(&self) -> bool {
+        self.owner() == Some(self.header.author)
+    }
+
+    fn owner_only(&self) -> Result<(), Refusal> {
+        if self.is_owner() { Ok(()) } else { Err(Refusal::NotOwner) }
+    }
+
+    fn involved_only(&self, operation: &Operation) -> Result<(), Refusal> {
+        let owner = self.is_owner();
+        let audience = || Audience::over(self.document, &self.seen, self.rosters);
+        if !owner && !(self.incident() && audience().involved.contains(&self.header.author)) {
+            return Err(Refusal::NotInvolved);
+        }
+        // Only the owner speaks to everybody; what people contribute waits for an operator.
+        let shared = self.header.blobs.iter().any(|blob| blob.class == BlobClass::Shared);
+        let may_share = owner && !matches!(operation, Operation::Contribution { .. });
+        if shared && !may_share { Err(Refusal::Blobs) } else { Ok(()) }
+    }
+
+    fn judge_summary(&self, summary: &Summary) -> Result<(), Refusal> {
+        let genesis = self.document.genesis().ok_or(Refusal::OtherDocument)?;
+        let Operation::Summary(first) = genesis.operation() else { return Err(Refusal::Operation) };
+        let same = genesis.header().author == self.header.author
+            && first.code == summary.code
+            && first.day == summary.day;
+        if same { judge_figures(self.header, summary, self.roster) } else { Err(Refusal::NotItsFigures) }
+    }
+
+    /// An accept or a decline: of the owner's last offer, made to its author, not answered yet.
+    fn judge_answer(&self, offer: &EnvelopeId) -> Result<(), Refusal> {
+        let last = self.document.last_offer(&self.seen, self.document.winner(&self.seen));
+        let open = last.is_some_and(|(last, to)| last.id() == *offer && to == self.header.author);
+        let answered = self.document.members(&self.seen).any(|(_, e)| {
+            let answers = match e.operation() {
+                Operation::Accept { offer } | Operation::Decline { offer, .. } => Some(offer),
+                _operation => None,
+            };
+            answers == Some(offer)
+        });
+        if open && !answered && self.incident() { Ok(()) } else { Err(Refusal::NoOffer) }
+    }
+
+    /// A commit: of an accept of the owner's last offer, once.
+    fn judge_commit(&self, accept: &EnvelopeId) -> Result<(), Refusal> {
+        let place = self.document.place(accept).filter(|place| self.seen.contains(*place));
+        let accepted = place.and_then(|place| self.document.at(place)).ok_or(Refusal::NoAccept)?;
+        let Operation::Accept { offer } = accepted.operation() else { return Err(Refusal::NoAccept) };
+        let last = self.document.last_offer(&self.seen, self.document.winner(&self.seen));
+        let committed = self.document.members(&self.seen).any(
+            |(_, e)| matches!(e.operation(), Operation::Commit { accept: earlier } if earlier == accept),
+        );
+        let of_last = last.is_some_and(|(last, _)| last.id() == *offer);
+        if of_last && !committed { Ok(()) } else { Err(Refusal::NoAccept) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

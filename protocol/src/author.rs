@@ -1,0 +1,131 @@
+//! Writing: how a node's own operation becomes an envelope. Only the store's writer calls this, inside
+//! the transaction that stores the result, so that two clicks at once never fork the node's chain.
+
+use ed25519_dalek::{Signer as _, SigningKey};
+
+use crate::admission::{Ground, Refusal, Verdict, admit};
+use crate::document::Document;
+use crate::envelope::{AdmittedEnvelope, BlobRef, Header, SignedEnvelope, VerifiedEnvelope};
+use crate::ids::{DocId, EnvelopeId, Incarnation, KeyIndex, MemberId, Millis, Seq, sha256};
+use crate::limits::{OPERATION_BYTES_MAX, PARENTS_MAX};
+use crate::operation::{Class, Operation};
+use crate::roster::RosterChain;
+
+/// What a use case asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What to say.
+    pub operation: Operation,
+    /// Blobs that belong to it, at most [`crate::limits::BLOBS_MAX`].
+    pub blobs: Vec<BlobRef>,
+    /// Envelopes that it answers (the offer, the accept); they become parents before other heads do.
+    pub answers: Vec<EnvelopeId>,
+    /// The node's clock, for people.
+    pub written_at: Millis,
+}
+
+/// The node's own hand: who it is and with what it signs. Prints no key.
+pub struct Hand {
+    /// The node.
+    pub member: MemberId,
+    /// Which of its keys this is.
+    pub key_index: KeyIndex,
+    /// The key.
+    pub key: SigningKey,
+    /// Its generation.
+    pub incarnation: Incarnation,
+}
+
+impl std::fmt::Debug for Hand {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hand").field("member", &self.member).field("key_index", &self.key_index).finish()
+    }
+}
+
+/// Why a draft did not become an envelope. Nothing was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The rules do not allow it here and now.
+    #[error("the rules do not allow it")]
+    Refused(#[source] Refusal),
+    /// The operation is larger than [`OPERATION_BYTES_MAX`].
+    #[error("the operation is larger than one envelope holds")]
+    TooLarge,
+    /// The document that it continues is not here.
+    #[error("the document that it continues is not here")]
+    NoDocument,
+}
+
+/// Picks parents, chain place and roster, signs, and admits the result by the same rules that
+/// everybody else will apply. `document` is none for a genesis.
+pub fn seal(
+    draft: &Draft,
+    document: Option<&Document>,
+    hand: &Hand,
+    rosters: &RosterChain,
+) -> Result<AdmittedEnvelope, SealError> {
+    let op_bytes = draft.operation.encode();
+    if op_bytes.len() > OPERATION_BYTES_MAX {
+        return Err(SealError::TooLarge);
+    }
+    let prev = document.and_then(|document| document.last_of(&hand.member));
+    let parents = document.map_or_else(Vec::new, |document| choose_parents(document, prev, &draft.answers));
+    if document.is_some() && parents.is_empty() {
+        return Err(SealError::NoDocument);
+    }
+    let prev_id = prev.map(AdmittedEnvelope::id);
+    let prev_place = parents.iter().position(|parent| Some(*parent) == prev_id).map_or(0, |place| place + 1);
+    let head = rosters.head();
+    let mut header = Header {
+        federation: rosters.federation(),
+        doc: document.and_then(Document::id).unwrap_or(DocId([0; 32])),
+        rules_version: document
+            .and_then(Document::genesis)
+            .map_or_else(|| head.rules_version, |genesis| genesis.header().rules_version),
+        roster: head.hash(),
+        author: hand.member,
+        key_index: hand.key_index,
+        incarnation: prev.map_or(hand.incarnation, |prev| hand.incarnation.max(prev.header().incarnation)),
+        seq: Seq(prev.map_or(1, |prev| prev.header().seq.0.saturating_add(1))),
+        parents,
+        prev_at: u8::try_from(prev_place).expect("parents are at most PARENTS_MAX"),
+        op_type: draft.operation.op_type(),
+        op_len: u32::try_from(op_bytes.len()).expect("bounded by OPERATION_BYTES_MAX above"),
+        op_hash: sha256(&[&op_bytes]),
+        blobs: draft.blobs.clone(),
+        written_at: draft.written_at,
+    };
+    if document.is_none() {
+        header.doc = header.genesis_doc_id();
+    }
+    let signature = hand.key.sign(&header.sig_input()).to_bytes().to_vec();
+    let signed = VerifiedEnvelope::just_signed(SignedEnvelope::assemble(header, op_bytes, signature));
+    match admit(signed, &Ground { rosters, document, rejected: &|_| false }) {
+        Verdict::Admitted(envelope) => Ok(envelope),
+        Verdict::Rejected(refusal) => Err(SealError::Refused(refusal)),
+        Verdict::Parked(_) | Verdict::Held => Err(SealError::NoDocument),
+    }
+}
+
+/// The node's previous envelope, what the operation answers, the winning transfer, then other heads,
+/// as many as fit; what another parent had seen already is left out, save the previous one.
+fn choose_parents(
+    document: &Document,
+    prev: Option<&AdmittedEnvelope>,
+    answers: &[EnvelopeId],
+) -> Vec<EnvelopeId> {
+    let prev = prev.map(AdmittedEnvelope::id);
+    // A day of figures has no owner: its chain is its author's alone.
+    let incident = document.genesis().and_then(|g| g.operation().genesis_class()) == Some(Class::Incident);
+    let winner = document.at(document.winner(&document.all())).filter(|_| incident).map(AdmittedEnvelope::id);
+    let mut chosen: Vec<EnvelopeId> = Vec::new();
+    for id in prev.into_iter().chain(answers.iter().copied()).chain(winner).chain(document.heads()) {
+        let seen = document.closure(&chosen).unwrap_or_default();
+        let covered = document.place(&id).is_none_or(|place| seen.contains(place));
+        if !covered && chosen.len() < PARENTS_MAX {
+            chosen.push(id);
+        }
+    }
+    chosen.sort_unstable();
+    chosen
+}

@@ -1,0 +1,308 @@
+//! Reading a document: who answers for it, how far the answer is, what was said. Deterministic over
+//! the set of envelopes held, the highest roster and nothing else; nothing is ever un-applied.
+//!
+//! No field depends on the order between authors. Where one author's word counts, it is the last on
+//! that author's own chain.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::audience::Audience;
+use crate::document::{Document, EnvelopeSet, is_transfer};
+use crate::envelope::AdmittedEnvelope;
+use crate::ids::{EnvelopeId, Incarnation, MemberId, Millis, Pseudonym, Seq};
+use crate::limits::INCARNATIONS_MAX;
+use crate::operation::{ContributionKind, Operation, Outcome, Response, Step};
+use crate::roster::{KeyState, Role, RosterChain};
+
+/// One step taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StepTaken {
+    /// Which.
+    pub step: Step,
+    /// The envelope that says so.
+    pub envelope: EnvelopeId,
+    /// Who wrote it.
+    pub author: MemberId,
+    /// When, as the author's clock said.
+    pub written_at: Millis,
+}
+
+/// An offer that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PendingOffer {
+    /// The envelope that offers.
+    pub envelope: EnvelopeId,
+    /// To whom.
+    pub to: MemberId,
+    /// The accept, if it came and is not committed yet.
+    pub accept: Option<EnvelopeId>,
+}
+
+/// What a document says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fold {
+    /// The node that owns it.
+    pub owner: MemberId,
+    /// The node that answers for it: the owner, or the first good authority above.
+    pub answering: MemberId,
+    /// The transfer that made the owner; the genesis if there was none.
+    pub winner: EnvelopeId,
+    /// The last step that counts.
+    pub step: Option<Step>,
+    /// Every step that counts, by owner and in the order of their chains.
+    pub steps: Vec<StepTaken>,
+    /// How it ended, while it is closed.
+    pub closed: Option<Outcome>,
+    /// The owner's last offer, while it is neither committed nor declined.
+    pub offer: Option<PendingOffer>,
+    /// What each crew did last.
+    pub crews: BTreeMap<(MemberId, Pseudonym), Response>,
+    /// How many people said what, each counted once per node and pseudonym.
+    pub contributions: BTreeMap<ContributionKind, u32>,
+    /// Who it is for.
+    pub audience: Audience,
+    /// Authors proven to equivocate: what they wrote from that point on has no effect.
+    pub equivocators: BTreeSet<MemberId>,
+    /// Envelopes without effect: of an expelled node and unconfirmed.
+    pub unconfirmed: BTreeSet<EnvelopeId>,
+}
+
+impl Fold {
+    /// Reads a document; none while it is empty.
+    #[must_use]
+    pub fn of(document: &Document, rosters: &RosterChain) -> Option<Fold> {
+        let genesis = document.genesis()?;
+        let counting = counting(document, rosters);
+        let chains = Chains::of(document, &counting);
+        let mut transfers = EnvelopeSet::default();
+        for (place, _) in document.members(&counting).filter(|(_, e)| is_transfer(e)) {
+            transfers.insert(place);
+        }
+        let winner = document.winner(&transfers);
+        let owner = document.owner_by(winner).unwrap_or(genesis.header().author);
+        let steps = steps(document, &chains, &transfers, winner);
+        let unconfirmed = document.envelopes().enumerate().filter(|(place, _)| !counting.contains(*place));
+        Some(Fold {
+            owner,
+            answering: answering(owner, &chains.equivocators, rosters),
+            winner: document.at(winner)?.id(),
+            step: steps.last().map(|taken| taken.step),
+            closed: closed(document, &chains, winner, owner),
+            offer: pending_offer(document, winner),
+            crews: chains.crews(),
+            contributions: chains.contributions(),
+            audience: Audience::of(document, rosters),
+            unconfirmed: unconfirmed.map(|(_, e)| e.id()).collect(),
+            equivocators: chains.equivocators,
+            steps,
+        })
+    }
+
+    /// Crews on the way or on site.
+    #[must_use]
+    pub fn crews_out(&self) -> usize {
+        self.crews.values().filter(|response| **response != Response::Clear).count()
+    }
+}
+
+/// The counting envelopes of each author, by chain place; those of an equivocator up to the fork.
+struct Chains<'a> {
+    by_author: BTreeMap<MemberId, Vec<(usize, &'a AdmittedEnvelope)>>,
+    equivocators: BTreeSet<MemberId>,
+}
+
+impl<'a> Chains<'a> {
+    fn of(document: &'a Document, counting: &'a EnvelopeSet) -> Self {
+        let mut by_author: BTreeMap<MemberId, Vec<(usize, &AdmittedEnvelope)>> = BTreeMap::new();
+        for (place, envelope) in document.members(counting) {
+            by_author.entry(envelope.header().author).or_default().push((place, envelope));
+        }
+        let mut equivocators = BTreeSet::new();
+        for (author, chain) in &mut by_author {
+            chain.sort_by_key(|(_, e)| (e.chain_place(), e.id()));
+            if let Some(fork) = fork_of(chain) {
+                equivocators.insert(*author);
+                chain.retain(|(_, e)| e.chain_place() < fork);
+            }
+        }
+        Self { by_author, equivocators }
+    }
+
+    fn of_author(&self, author: &MemberId) -> &[(usize, &'a AdmittedEnvelope)] {
+        self.by_author.get(author).map_or(&[], Vec::as_slice)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &'a AdmittedEnvelope> + '_ {
+        self.by_author.values().flatten().map(|(_, envelope)| *envelope)
+    }
+
+    fn crews(&self) -> BTreeMap<(MemberId, Pseudonym), Response> {
+        let responses = self.all().filter_map(|e| match e.operation() {
+            Operation::Respond { response, crew } => Some(((e.header().author, *crew), *response)),
+            _operation => None,
+        });
+        responses.collect()
+    }
+
+    fn contributions(&self) -> BTreeMap<ContributionKind, u32> {
+        let said: BTreeSet<_> = self
+            .all()
+            .filter_map(|e| match e.operation() {
+                Operation::Contribution { what, by } => Some((*what, e.header().author, *by)),
+                _operation => None,
+            })
+            .collect();
+        let mut counts = BTreeMap::new();
+        for (what, _, _) in said {
+            *counts.entry(what).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+/// The first chain place that holds two envelopes, or the start if there are too many generations.
+fn fork_of(chain: &[(usize, &AdmittedEnvelope)]) -> Option<(Incarnation, Seq)> {
+    let generations: BTreeSet<_> = chain.iter().map(|(_, e)| e.header().incarnation).collect();
+    if generations.len() > INCARNATIONS_MAX {
+        return chain.first().map(|(_, e)| e.chain_place());
+    }
+    let pairs = chain.iter().zip(chain.iter().skip(1));
+    pairs.map(|((_, a), (_, b))| (a.chain_place(), b.chain_place())).find(|(a, b)| a == b).map(|(a, _)| a)
+}
+
+/// Envelopes that have effect. What a key that is still good or was retired signed counts. What a
+/// revoked key signed counts if a counting envelope of another author, under a roster from before the
+/// revocation, had seen it, or if it lies on the author's own good chain.
+fn counting(document: &Document, rosters: &RosterChain) -> EnvelopeSet {
+    let mut set = EnvelopeSet::default();
+    let envelopes: Vec<_> = document.envelopes().enumerate().collect();
+    for (place, envelope) in envelopes.into_iter().rev() {
+        let good = key_state(envelope, rosters) != Some(KeyState::Revoked);
+        if !good && !set.contains(place) {
+            continue;
+        }
+        set.insert(place);
+        if good {
+            let mut prev = envelope.header().prev();
+            while let Some((place, earlier)) =
+                prev.and_then(|id| document.place(&id)).and_then(|p| document.at(p).map(|e| (p, e)))
+            {
+                set.insert(place);
+                prev = earlier.header().prev();
+            }
+        }
+        confirm_seen(document, rosters, &mut set, place, envelope);
+    }
+    set
+}
+
+fn confirm_seen(
+    document: &Document,
+    rosters: &RosterChain,
+    set: &mut EnvelopeSet,
+    place: usize,
+    by: &AdmittedEnvelope,
+) {
+    let Some(seen) = document.ancestors(place) else { return };
+    let version = rosters.get(&by.header().roster).map_or(0, |roster| roster.version);
+    for (place, envelope) in document.members(seen) {
+        if set.contains(place) || envelope.header().author == by.header().author {
+            continue;
+        }
+        let revoked_at = rosters.revoked_since(&envelope.header().author, envelope.header().key_index);
+        if revoked_at.is_some_and(|revoked| version < revoked) {
+            set.insert(place);
+        }
+    }
+}
+
+/// The state of the key that signed, in the highest roster; revoked if the member is listed no more.
+fn key_state(envelope: &AdmittedEnvelope, rosters: &RosterChain) -> Option<KeyState> {
+    let header = envelope.header();
+    let member = rosters.head().member(&header.author);
+    Some(member.and_then(|member| member.key(header.key_index)).map_or(KeyState::Revoked, |key| key.state))
+}
+
+/// The owner, or the first good authority above it, or the good aggregator with the smallest id.
+fn answering(owner: MemberId, equivocators: &BTreeSet<MemberId>, rosters: &RosterChain) -> MemberId {
+    let head = rosters.head();
+    let good = |member: &MemberId| head.good(member) && !equivocators.contains(member);
+    if good(&owner) {
+        return owner;
+    }
+    let above = head.above(owner).into_iter().find(&good);
+    let aggregators = head.members().iter().filter(|member| member.roles.has(Role::Aggregator));
+    above.or_else(|| aggregators.map(|member| member.id).find(&good)).unwrap_or(owner)
+}
+
+/// The steps that count: the owner's after the winning transfer; before it, those of the owner before
+/// among that transfer's ancestors, and so on back.
+fn steps(document: &Document, chains: &Chains<'_>, transfers: &EnvelopeSet, winner: usize) -> Vec<StepTaken> {
+    let mut taken: Vec<Vec<StepTaken>> = Vec::new();
+    let mut within = document.all();
+    let mut reign = Some(winner);
+    while let Some(transfer) = reign {
+        let owner = document.owner_by(transfer);
+        let chain = owner.map_or(&[][..], |owner| chains.of_author(&owner));
+        let counts = |place: usize| {
+            within.contains(place) && document.ancestors(place).is_some_and(|seen| seen.contains(transfer))
+        };
+        taken
+            .push(chain.iter().filter(|(place, _)| counts(*place)).filter_map(|(_, e)| step_of(e)).collect());
+        if transfer == 0 {
+            break;
+        }
+        within = document.ancestors(transfer).cloned().unwrap_or_default();
+        let mut earlier = EnvelopeSet::default();
+        for place in transfers.iter().filter(|place| within.contains(*place)) {
+            earlier.insert(place);
+        }
+        reign = Some(document.winner(&earlier));
+    }
+    taken.into_iter().rev().flatten().collect()
+}
+
+fn step_of(envelope: &AdmittedEnvelope) -> Option<StepTaken> {
+    let Operation::Step { step, .. } = envelope.operation() else { return None };
+    let header = envelope.header();
+    Some(StepTaken {
+        step: *step,
+        envelope: envelope.id(),
+        author: header.author,
+        written_at: header.written_at,
+    })
+}
+
+/// The last close or reopen of the present owner after it became that; a handoff hands over an open
+/// incident, so an earlier owner's word does not close it.
+fn closed(document: &Document, chains: &Chains<'_>, winner: usize, owner: MemberId) -> Option<Outcome> {
+    let mut outcome = None;
+    for (place, envelope) in chains.of_author(&owner) {
+        if !document.ancestors(*place).is_some_and(|seen| seen.contains(winner)) {
+            continue;
+        }
+        if let Operation::Close { outcome: ended, .. } = envelope.operation() {
+            outcome = Some(*ended);
+        } else if let Operation::Reopen { .. } = envelope.operation() {
+            outcome = None;
+        }
+    }
+    outcome
+}
+
+fn pending_offer(document: &Document, winner: usize) -> Option<PendingOffer> {
+    let all = document.all();
+    let (offer, to) = document.last_offer(&all, winner)?;
+    let mut accept = None;
+    for envelope in document.envelopes().filter(|e| e.header().author == to) {
+        match envelope.operation() {
+            Operation::Accept { offer: answered } if *answered == offer.id() => accept = Some(envelope.id()),
+            Operation::Decline { offer: answered, .. } if *answered == offer.id() => return None,
+            _operation => {}
+        }
+    }
+    Some(PendingOffer { envelope: offer.id(), to, accept })
+}
+
+#[cfg(test)]
+mod tests;
