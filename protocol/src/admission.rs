@@ -313,7 +313,8 @@ impl Scene<'_> {
     fn involved_only(&self, operation: &Operation) -> Result<(), Refusal> {
         let owner = self.is_owner();
         let audience = || Audience::over(self.document, &self.seen, self.rosters);
-        if !owner && !(self.incident() && audience().involved.contains(&self.header.author)) {
+        let involved = owner || (self.incident() && audience().involved.contains(&self.header.author));
+        if !involved {
             return Err(Refusal::NotInvolved);
         }
         // Only the owner speaks to everybody; what people contribute waits for an operator.
@@ -335,13 +336,8 @@ impl Scene<'_> {
     fn judge_answer(&self, offer: &EnvelopeId) -> Result<(), Refusal> {
         let last = self.document.last_offer(&self.seen, self.document.winner(&self.seen));
         let open = last.is_some_and(|(last, to)| last.id() == *offer && to == self.header.author);
-        let answered = self.document.members(&self.seen).any(|(_, e)| {
-            let answers = match e.operation() {
-                Operation::Accept { offer } | Operation::Decline { offer, .. } => Some(offer),
-                _operation => None,
-            };
-            answers == Some(offer)
-        });
+        let answered =
+            self.document.members(&self.seen).any(|(_, e)| e.operation().answered_offer() == Some(*offer));
         if open && !answered && self.incident() { Ok(()) } else { Err(Refusal::NoOffer) }
     }
 

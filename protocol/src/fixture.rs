@@ -212,11 +212,7 @@ impl<'a> Scribe<'a> {
         operation: Operation,
     ) -> Result<AdmittedEnvelope, SealError> {
         self.clock += 1;
-        let answers = match &operation {
-            Operation::Accept { offer } | Operation::Decline { offer, .. } => vec![*offer],
-            Operation::Commit { accept } => vec![*accept],
-            _operation => Vec::new(),
-        };
+        let answers = operation.answers();
         let draft = Draft { operation, blobs: Vec::new(), answers, written_at: Millis(self.clock) };
         let held = (!seen.is_empty()).then_some(seen);
         seal(&draft, held, &self.federation.hand(n), &self.federation.rosters)

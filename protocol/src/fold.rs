@@ -137,9 +137,9 @@ impl<'a> Chains<'a> {
     }
 
     fn crews(&self) -> BTreeMap<(MemberId, Pseudonym), Response> {
-        let responses = self.all().filter_map(|e| match e.operation() {
-            Operation::Respond { response, crew } => Some(((e.header().author, *crew), *response)),
-            _operation => None,
+        let responses = self.all().filter_map(|e| {
+            let Operation::Respond { response, crew } = e.operation() else { return None };
+            Some(((e.header().author, *crew), *response))
         });
         responses.collect()
     }
@@ -147,9 +147,9 @@ impl<'a> Chains<'a> {
     fn contributions(&self) -> BTreeMap<ContributionKind, u32> {
         let said: BTreeSet<_> = self
             .all()
-            .filter_map(|e| match e.operation() {
-                Operation::Contribution { what, by } => Some((*what, e.header().author, *by)),
-                _operation => None,
+            .filter_map(|e| {
+                let Operation::Contribution { what, by } = e.operation() else { return None };
+                Some((*what, e.header().author, *by))
             })
             .collect();
         let mut counts = BTreeMap::new();
@@ -293,13 +293,13 @@ fn closed(document: &Document, chains: &Chains<'_>, winner: usize, owner: Member
 fn pending_offer(document: &Document, winner: usize) -> Option<PendingOffer> {
     let all = document.all();
     let (offer, to) = document.last_offer(&all, winner)?;
-    let mut accept = None;
-    for envelope in document.envelopes().filter(|e| e.header().author == to) {
-        match envelope.operation() {
-            Operation::Accept { offer: answered } if *answered == offer.id() => accept = Some(envelope.id()),
-            Operation::Decline { offer: answered, .. } if *answered == offer.id() => return None,
-            _operation => {}
-        }
+    let answers =
+        |e: &&AdmittedEnvelope| e.header().author == to && e.operation().answered_offer() == Some(offer.id());
+    let answer = document.envelopes().find(answers);
+    let accept =
+        answer.filter(|e| matches!(e.operation(), Operation::Accept { .. })).map(AdmittedEnvelope::id);
+    if answer.is_some() && accept.is_none() {
+        return None;
     }
     Some(PendingOffer { envelope: offer.id(), to, accept })
 }

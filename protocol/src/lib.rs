@@ -5,6 +5,15 @@
 //! This crate is pure. It is handed the time and every random byte; it opens no file and no socket,
 //! starts no thread and reads no clock. `clippy.toml` beside `Cargo.toml` holds that.
 
+pub mod admission;
+pub mod audience;
+pub mod author;
+pub mod derive;
+pub mod document;
+pub mod envelope;
+#[cfg(any(test, feature = "sim"))]
+pub mod fixture;
+pub mod fold;
 pub mod ids;
 pub mod kind;
 pub mod limits;

@@ -431,6 +431,25 @@ impl Operation {
         op_type::TABLE.iter().find(|row| row.1 == number).map_or("unknown", |row| row.0)
     }
 
+    /// The offer that it accepts or declines.
+    #[must_use]
+    pub fn answered_offer(&self) -> Option<EnvelopeId> {
+        if let Operation::Accept { offer } | Operation::Decline { offer, .. } = self {
+            Some(*offer)
+        } else {
+            None
+        }
+    }
+
+    /// Envelopes that it answers; its author must have seen them.
+    #[must_use]
+    pub fn answers(&self) -> Vec<EnvelopeId> {
+        if let Operation::Commit { accept } = self {
+            return vec![*accept];
+        }
+        self.answered_offer().into_iter().collect()
+    }
+
     /// What may begin a document of its class.
     #[must_use]
     pub fn genesis_class(&self) -> Option<Class> {

@@ -39,7 +39,8 @@ fn genesis_has_its_golden_bytes() {
         id b528b0d921cdcda79ebcb3e26fda6265d13709016ea332d1450be4d4ba5fc0e0
         doc a7519ca6fa59895ad9509c303d48b89552f72596cd043459e6fecd7d7dc9b451
         sha256 7197fc4f4fc72c1bf6a27b7274728c355d23173821ef7d2df5b22387f01e768c
-    "#]].assert_eq(&parts);
+    "#]]
+    .assert_eq(&parts);
 }
 
 #[test]

@@ -98,10 +98,9 @@ fn refusal_of(change: impl FnOnce(&mut RosterBody)) -> RosterError {
 }
 
 fn fault_of(change: impl FnOnce(&mut RosterBody)) -> MemberFault {
-    match refusal_of(change) {
-        RosterError::Member(_, fault) => fault,
-        other => panic!("expected a fault of a member, got: {other}"),
-    }
+    let refusal = refusal_of(change);
+    let RosterError::Member(_, fault) = refusal else { panic!("expected a fault of a member, got: {refusal}") };
+    fault
 }
 
 #[test]
