@@ -99,7 +99,9 @@ fn refusal_of(change: impl FnOnce(&mut RosterBody)) -> RosterError {
 
 fn fault_of(change: impl FnOnce(&mut RosterBody)) -> MemberFault {
     let refusal = refusal_of(change);
-    let RosterError::Member(_, fault) = refusal else { panic!("expected a fault of a member, got: {refusal}") };
+    let RosterError::Member(_, fault) = refusal else {
+        panic!("expected a fault of a member, got: {refusal}")
+    };
     fault
 }
 
