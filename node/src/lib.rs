@@ -1,3 +1,4 @@
 //! The node: use cases, storage, pages and the command line of one municipality or precinct.
 
+pub mod store;
 pub mod views;

@@ -1,0 +1,296 @@
+//! The store: the node's log and everything derived from it, in SQLite. The only place with SQL.
+//!
+//! One thread writes ([`Store::write`]), a few connections read ([`Store::read`]). A write is answered
+//! only after its commit; nothing is shown, sent or acknowledged before.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use protocol::ids::Millis;
+use rusqlite::Connection;
+use tokio::sync::{broadcast, watch};
+
+mod audit;
+mod events;
+mod fault;
+mod keys;
+pub mod limits;
+mod people;
+mod reader;
+mod schema;
+pub mod seal;
+mod tx;
+mod writer;
+
+pub use audit::{AuditEntry, AuditRow, BrokenChain};
+pub use events::{Committed, Event, Missed, What};
+pub use fault::{OpenError, WriteError};
+pub use people::{CodeFor, HouseholdId, NewPerson, PersonId, PersonRow, Profile, Role, SessionRow};
+pub use reader::Reader;
+pub use tx::Tx;
+pub use writer::Queue;
+
+use limits::{BALLAST_BYTES, BUSY_MS_MAX, COMMITS_LAG_MAX, READERS_MAX, RED_LINE_PAGES};
+use reader::{Pair, Readers};
+use seal::Key;
+use writer::Queues;
+
+/// What time it is; handed in so that tests and fills can say.
+pub type Clock = Arc<dyn Fn() -> Millis + Send + Sync>;
+
+/// The machine's clock.
+#[must_use]
+pub fn machine_clock() -> Clock {
+    Arc::new(|| {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    })
+}
+
+/// How to open a store.
+pub struct Opening {
+    /// The node's folder; `node.db`, `keys.db` and `blobs/` live in it.
+    pub folder: PathBuf,
+    /// What time it is.
+    pub clock: Clock,
+    /// Most pages that `node.db` may have. For nodes with a quota, and to show what a full disk does.
+    pub pages_max: Option<u32>,
+}
+
+/// The node's own secrets, from the key store.
+#[derive(Clone)]
+pub(crate) struct Secrets {
+    /// For look-ups by address and phone.
+    pub(crate) lookup: Key,
+    /// Seals who reported an alert.
+    pub(crate) reporter: Key,
+    /// Seals audit rows that concern nobody in particular.
+    pub(crate) audit: Key,
+}
+
+/// The store; cheap to clone. The last clone dropped stops the writer after what is queued.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    queues: Arc<Queues>,
+    readers: Arc<Readers>,
+    commits: broadcast::Sender<Committed>,
+    fatal: watch::Receiver<bool>,
+    clock: Clock,
+    folder: PathBuf,
+    pages_max: Option<u32>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Store {
+    /// Opens the folder, takes missing migrations and starts the writer. Blocks.
+    pub fn open(opening: Opening) -> Result<Store, OpenError> {
+        check_sqlite_version(rusqlite::version())?;
+        let Opening { folder, clock, pages_max } = opening;
+        for folder in [&folder, &folder.join("blobs")] {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| OpenError::Path { path: folder.clone(), source })?;
+        }
+        let mut pair = connect(&folder)?;
+        schema::migrate_node(&mut pair.db)?;
+        schema::migrate_keys(&mut pair.keys)?;
+        if let Some(pages_max) = pages_max {
+            pair.db.pragma_update(None, "max_page_count", pages_max)?;
+        }
+        let secrets = {
+            let keys = keys::Keys::new(&pair.keys);
+            Secrets {
+                lookup: keys.secret_or_fresh("lookup")?,
+                reporter: keys.secret_or_fresh("reporter")?,
+                audit: keys.secret_or_fresh("audit")?,
+            }
+        };
+        let ballast = folder.join("ballast");
+        lay_ballast(&ballast);
+        let readers = (0..READERS_MAX).map(|_| connect_reader(&folder)).collect::<Result<_, _>>()?;
+        let (commits, _) = broadcast::channel(COMMITS_LAG_MAX);
+        let (fatal_tx, fatal) = watch::channel(false);
+        let queues = Queues::new();
+        let mut writing = tx::Writing {
+            db: pair.db,
+            keys: pair.keys,
+            secrets: secrets.clone(),
+            clock: clock.clone(),
+            commits: commits.clone(),
+            fatal: fatal_tx,
+            ballast,
+            group: tx::Effects::default(),
+            job: tx::Effects::default(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn({
+                let queues = queues.clone();
+                move || writer::run(&queues, &mut writing)
+            })
+            .map_err(|source| OpenError::Path { path: folder.clone(), source })?;
+        let thread = Mutex::new(Some(thread));
+        let readers = Readers::new(readers, secrets);
+        let inner = Inner { queues, readers, commits, fatal, clock, folder, pages_max, thread };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Runs `work` in one transaction and answers after its commit. An `Err` undoes all of it and
+    /// nothing else. `work` may be run a second time, after everything it did was undone.
+    pub async fn write<T, E, F>(&self, queue: Queue, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: std::error::Error + From<WriteError> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.inner.queues.write(queue, work).await
+    }
+
+    /// Runs `work` on one snapshot of what is committed.
+    pub async fn read<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<WriteError> + Send + 'static,
+        F: FnOnce(&Reader<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.inner.readers.read(work).await
+    }
+
+    /// As [`Store::read`], on the calling thread, which it may block.
+    pub fn read_here<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        E: From<WriteError>,
+        F: FnOnce(&Reader<'_>) -> Result<T, E>,
+    {
+        self.inner.readers.run(work)
+    }
+
+    /// Every commit from now on. A listener that lags continues with [`Reader::events_after`].
+    #[must_use]
+    pub fn commits(&self) -> broadcast::Receiver<Committed> {
+        self.inner.commits.subscribe()
+    }
+
+    /// Becomes true when the disk failed: the process must end.
+    #[must_use]
+    pub fn fatal(&self) -> watch::Receiver<bool> {
+        self.inner.fatal.clone()
+    }
+
+    /// The node's time.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        (self.inner.clock)()
+    }
+
+    /// The node's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.inner.folder
+    }
+
+    /// False below the red line, where photos are refused so that alerts still find room.
+    pub async fn has_room(&self) -> Result<bool, WriteError> {
+        let Some(pages_max) = self.inner.pages_max else {
+            // Without a quota the ballast says it: it is freed when the disk is full and laid again
+            // at the next start with room.
+            return Ok(self.inner.folder.join("ballast").exists());
+        };
+        self.read(move |r| {
+            let used: i64 = r.db().query_row("PRAGMA page_count", [], |row| row.get(0))?;
+            let free: i64 = r.db().query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+            let used = u64::try_from(used.saturating_sub(free)).unwrap_or_default();
+            Ok(used + RED_LINE_PAGES < u64::from(pages_max))
+        })
+        .await
+    }
+
+    /// Finishes what is queued, then stops the writer. Later writes are refused. Blocks.
+    pub fn stop(&self) {
+        self.inner.stop();
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        self.queues.stop();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn connect(folder: &Path) -> Result<Pair, OpenError> {
+    let open = |name: &str| -> Result<Connection, OpenError> {
+        let db = Connection::open(folder.join(name))?;
+        db.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+        db.set_prepared_statement_cache_capacity(128);
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "foreign_keys", true)?;
+        db.pragma_update(None, "secure_delete", true)?;
+        db.pragma_update(None, "trusted_schema", false)?;
+        Ok(db)
+    };
+    Ok(Pair { db: open("node.db")?, keys: open("keys.db")? })
+}
+
+fn connect_reader(folder: &Path) -> Result<Pair, OpenError> {
+    let pair = connect(folder)?;
+    for db in [&pair.db, &pair.keys] {
+        db.pragma_update(None, "query_only", true)?;
+    }
+    Ok(pair)
+}
+
+/// SQLite before 3.51.3 could lose committed pages when a WAL was reset; 3.52.0 again.
+fn check_sqlite_version(version: &str) -> Result<(), OpenError> {
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    let mut next = || parts.next().unwrap_or_default();
+    let version_parts = (next(), next(), next());
+    if version_parts >= (3, 51, 3) && version_parts != (3, 52, 0) {
+        Ok(())
+    } else {
+        Err(OpenError::Sqlite(version.to_owned()))
+    }
+}
+
+/// Reserves room on the disk. Without room for it the node runs all the same, below its red line.
+fn lay_ballast(path: &Path) {
+    let length = std::fs::metadata(path).map(|meta| meta.len()).unwrap_or_default();
+    if length == BALLAST_BYTES {
+        return;
+    }
+    if let Err(error) = write_ballast(path) {
+        tracing::warn!(%error, "no room for the reserve: the disk is nearly full");
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn write_ballast(path: &Path) -> std::io::Result<()> {
+    use std::io::Write as _;
+    // Not sparse: zeros written out take real room.
+    let chunk = vec![0_u8; 1024 * 1024];
+    let mut file = std::fs::File::create(path)?;
+    for _ in 0..BALLAST_BYTES / 1024 / 1024 {
+        file.write_all(&chunk)?;
+    }
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! The store's limits: each with its unit, its reason, and what happens when it is reached.
+
+/// Jobs waiting for the writer in one queue. Full: the caller waits until there is room.
+pub const QUEUE_JOBS_MAX: usize = 1_024;
+/// Jobs in one commit, so that the first of them is not kept waiting. More: the next commit.
+pub const GROUP_JOBS_MAX: usize = 128;
+/// Time after which no further job joins a commit, in ms. Later ones: the next commit.
+pub const GROUP_MS_MAX: u64 = 10;
+/// Reader connections, and so reads at the same time. More: the caller waits.
+pub const READERS_MAX: usize = 4;
+/// How long SQLite waits for another process (a backup, a person with a shell), in ms. Longer: an error.
+pub const BUSY_MS_MAX: u64 = 5_000;
+/// Events kept for a page that was away. Older: the page is told to reload.
+pub const EVENTS_KEPT_MAX: u64 = 10_000;
+/// Events in one answer. More: the next answer.
+pub const EVENTS_ANSWER_MAX: usize = 1_000;
+/// Commits that a slow listener may lag behind. More: it reads what it missed from the event table.
+pub const COMMITS_LAG_MAX: usize = 1_024;
+/// Documents that the writer keeps parsed. More: the one unused longest goes, and is read again.
+pub const DOCUMENTS_CACHED_MAX: usize = 512;
+/// A file that is deleted when the disk is full, so that alerts still find room, in bytes.
+pub const BALLAST_BYTES: u64 = 16 * 1024 * 1024;
+/// Free disk below which photos are refused, so that the rest is left to alerts, in bytes.
+pub const RED_LINE_BYTES: u64 = 64 * 1024 * 1024;
+/// Free pages below which photos are refused, where the database has a page limit.
+pub const RED_LINE_PAGES: u64 = 64;
+/// Incidents in one answer (queue, near, ticker). More: the ones of least concern are left out.
+pub const INCIDENTS_ANSWER_MAX: usize = 500;
+/// Pictures: pixels before decoding. More: refused.
+pub const PICTURE_PIXELS_MAX: u64 = 40_000_000;
+/// Pictures: bytes as sent. More: refused.
+pub const PICTURE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Pictures: longest side as kept, in pixels. Larger: scaled down.
+pub const PICTURE_SIDE_MAX: u32 = 1_600;
+/// Words of a report or a note, in bytes of UTF-8. Longer: refused; in an SOS cut.
+pub const TEXT_BYTES_MAX: usize = 3 * 1024;
+/// A person's name, address or phone, in bytes of UTF-8. Longer: refused.
+pub const FIELD_BYTES_MAX: usize = 200;
+/// How long a resident stays signed in, in ms.
+pub const RESIDENT_SESSION_MS: u64 = 180 * 24 * 60 * 60 * 1_000;
+/// How long an operator stays signed in: one shift, in ms.
+pub const OPERATOR_SESSION_MS: u64 = 12 * 60 * 60 * 1_000;
+/// Months back for which figures are written again when they change. Older months stay as they are.
+pub const SUMMARY_MONTHS_MAX: usize = 24;
+/// Refusals kept for people to read. More: the oldest go.
+pub const REFUSALS_KEPT_MAX: u64 = 10_000;

@@ -1,0 +1,112 @@
+//! Reading: a pool of connections beside the writer, each read inside one snapshot.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use crate::store::keys::Keys;
+use crate::store::{Secrets, WriteError};
+
+/// One consistent view of what is stored.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    db: &'a Connection,
+    keys: &'a Connection,
+    secrets: &'a Secrets,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(db: &'a Connection, keys: &'a Connection, secrets: &'a Secrets) -> Self {
+        Self { db, keys, secrets }
+    }
+    pub(super) fn db(&self) -> &'a Connection {
+        self.db
+    }
+    pub(super) fn secrets(&self) -> &'a Secrets {
+        self.secrets
+    }
+    /// The keys.
+    #[must_use]
+    pub fn keys(&self) -> Keys<'a> {
+        Keys::new(self.keys)
+    }
+}
+
+/// A reader's two connections.
+pub(super) struct Pair {
+    pub(super) db: Connection,
+    pub(super) keys: Connection,
+}
+
+/// The pool.
+pub(super) struct Readers {
+    idle: Mutex<Vec<Pair>>,
+    back: Condvar,
+    secrets: Secrets,
+}
+
+impl Readers {
+    pub(super) fn new(pairs: Vec<Pair>, secrets: Secrets) -> Arc<Self> {
+        Arc::new(Self { idle: Mutex::new(pairs), back: Condvar::new(), secrets })
+    }
+
+    /// Runs `work` on one of the connections, on a thread that may block.
+    pub(super) async fn read<T, E, F>(self: &Arc<Self>, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<WriteError> + Send + 'static,
+        F: FnOnce(&Reader<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let readers = self.clone();
+        let outcome = tokio::task::spawn_blocking(move || readers.run(work)).await;
+        outcome.unwrap_or_else(|_| Err(WriteError::Broken("a read panicked".into()).into()))
+    }
+
+    /// Runs `work` on this thread. For callers that may block, such as the replica's shelf.
+    pub(super) fn run<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        E: From<WriteError>,
+        F: FnOnce(&Reader<'_>) -> Result<T, E>,
+    {
+        let lease = self.lease();
+        lease.db.execute_batch("BEGIN").map_err(WriteError::from)?;
+        work(&Reader::new(&lease.db, &lease.keys, &self.secrets))
+    }
+
+    /// Waits for an idle pair; reads are short.
+    fn lease(&self) -> Lease<'_> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(pair) = idle.pop() {
+                return Lease { readers: self, pair: Some(pair) };
+            }
+            idle = self.back.wait(idle).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Puts a pair back when the read ends, however it ends.
+struct Lease<'a> {
+    readers: &'a Readers,
+    pair: Option<Pair>,
+}
+
+impl std::ops::Deref for Lease<'_> {
+    type Target = Pair;
+    fn deref(&self) -> &Pair {
+        self.pair.as_ref().expect("taken only when dropped")
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let Some(pair) = self.pair.take() else { return };
+        if !pair.db.is_autocommit()
+            && let Err(error) = pair.db.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a read could not be ended");
+        }
+        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(pair);
+        self.readers.back.notify_one();
+    }
+}

@@ -1,0 +1,223 @@
+//! What the store promises as a whole, on real files.
+
+use super::*;
+use protocol::ids::Code;
+
+const LA_PINTANA: Code = Code::chile(13112);
+
+fn open(folder: &Path) -> Store {
+    open_with(folder, None)
+}
+
+fn open_with(folder: &Path, pages_max: Option<u32>) -> Store {
+    Store::open(Opening { folder: folder.to_owned(), clock: Arc::new(|| Millis(1_000)), pages_max }).unwrap()
+}
+
+fn rosa() -> Profile {
+    Profile {
+        name: "Rosa Canario Quispe".into(),
+        address: "Pasaje Canario 77".into(),
+        phone: Some("+56 9 5555 0199".into()),
+        lang: "es".into(),
+        home: Some((-33.5912345, -70.6543219)),
+    }
+}
+
+async fn add(store: &Store, profile: Profile) -> Result<PersonId, WriteError> {
+    store
+        .write(Queue::Normal, move |tx| {
+            let household = Some(tx.household(&profile.address, LA_PINTANA, Millis(5))?);
+            tx.add_person(&NewPerson {
+                role: Role::Resident,
+                household,
+                profile: profile.clone(),
+                created: Millis(5),
+            })
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_failed_job_leaves_nothing_and_its_neighbours_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let failing = store.write(Queue::Normal, |tx| -> Result<(), WriteError> {
+        tx.household("Failing 1", LA_PINTANA, Millis(5))?;
+        Err(WriteError::Broken("asked for".into()))
+    });
+    let panicking = store.write(Queue::Normal, |tx| -> Result<(), WriteError> {
+        tx.household("Panicking 1", LA_PINTANA, Millis(5))?;
+        panic!("asked for")
+    });
+    let (failed, added, panicked) = tokio::join!(failing, add(&store, rosa()), panicking);
+    assert!(matches!(failed, Err(WriteError::Broken(_))), "{failed:?}");
+    assert!(matches!(panicked, Err(WriteError::Broken(_))), "{panicked:?}");
+    let person = added.unwrap();
+    let (households, row, last) = store
+        .read(move |r| {
+            Ok::<_, WriteError>((
+                r.households_before(LA_PINTANA, Millis(6))?,
+                r.person(person)?,
+                r.last_event()?,
+            ))
+        })
+        .await
+        .unwrap();
+    assert_eq!(households, 1);
+    assert_eq!(row.unwrap().profile, rosa());
+    assert_eq!(last, 1, "only the kept job told of itself");
+}
+
+#[tokio::test]
+async fn everything_committed_is_there_after_reopening() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let person = add(&store, rosa()).await.unwrap();
+    store.stop();
+    let refused = add(&store, rosa()).await;
+    assert!(matches!(refused, Err(WriteError::Stopped)));
+    drop(store);
+    let store = open(folder.path());
+    let row = store.read_here(|r| r.person(person)).unwrap();
+    assert_eq!(row.unwrap().profile, rosa());
+}
+
+#[tokio::test]
+async fn full_database_is_told_and_nothing_is_half_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with(folder.path(), Some(64));
+    let mut added = 0_u64;
+    let full = loop {
+        let mut profile = rosa();
+        profile.address = format!("Los Olmos {added}");
+        match add(&store, profile).await {
+            Ok(_) => added += 1,
+            Err(fault) => break fault,
+        }
+        assert!(added < 10_000, "the page limit was not applied");
+    };
+    assert!(matches!(full, WriteError::Full), "{full:?}");
+    assert!(!store.has_room().await.unwrap());
+    assert!(!*store.fatal().borrow(), "a full disk does not stop the node");
+    let households = store.read_here(|r| r.households_before(LA_PINTANA, Millis(6))).unwrap();
+    assert_eq!(households, added);
+    // What is there can still be read and what needs no room still be done.
+    store.write(Queue::Urgent, |tx| tx.end_session("none")).await.unwrap();
+}
+
+#[tokio::test]
+async fn personal_fields_are_found_in_no_file_and_erasing_makes_them_unreadable() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let person = add(&store, rosa()).await.unwrap();
+    store
+        .write(Queue::Normal, move |tx| {
+            let entry = AuditEntry {
+                who: "operator 1".into(),
+                what: "read resident".into(),
+                on: "Rosa Canario Quispe".into(),
+                why: "canario purpose".into(),
+            };
+            tx.audit(Some(person), &entry)
+        })
+        .await
+        .unwrap();
+    let canaries = ["Canario", "canario", "5555 0199", "55550199", "-33.59123", "70.65432"];
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        for canary in canaries {
+            let hex = hex::encode(canary);
+            for needle in [canary.as_bytes(), hex.as_bytes()] {
+                let found = bytes.windows(needle.len()).any(|window| window == needle);
+                assert!(!found, "{canary} is in {}", path.display());
+            }
+        }
+    }
+    let found = store.read_here(|r| r.residents_by_phone("955550199")).unwrap();
+    assert_eq!(found.len(), 1, "looked up by its mark");
+    let kept = store.read_here(|r| r.audit_of(person, 10)).unwrap();
+    assert_eq!(kept[0].entry.as_ref().unwrap().why, "canario purpose");
+
+    store.write(Queue::Normal, move |tx| tx.erase_person(person)).await.unwrap();
+    assert_eq!(store.read_here(|r| r.person(person)).unwrap(), None);
+    assert_eq!(store.read_here(|r| r.audit_of(person, 10)).unwrap()[0].entry, None);
+    assert_eq!(store.read_here(|r| r.check_audit()).unwrap(), Ok(1), "the chain stays whole");
+    assert_eq!(store.read_here(|r| r.households_before(LA_PINTANA, Millis(9))).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn changed_or_removed_audit_rows_are_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    for n in 0..5 {
+        let entry =
+            AuditEntry { who: "local".into(), what: "test".into(), on: n.to_string(), why: String::new() };
+        store.write(Queue::Normal, move |tx| tx.audit(None, &entry)).await.unwrap();
+    }
+    assert_eq!(store.read_here(|r| r.check_audit()).unwrap(), Ok(5));
+    for (sql, bad) in [
+        ("UPDATE audit SET at_ms = at_ms + 1 WHERE number = 4", 4),
+        ("UPDATE audit SET commitment = randomblob(32) WHERE number = 3", 3),
+        ("DELETE FROM audit WHERE number = 2", 2),
+    ] {
+        store.write(Queue::Normal, move |tx| Ok::<_, WriteError>(tx.db().execute(sql, [])?)).await.unwrap();
+        assert_eq!(store.read_here(|r| r.check_audit()).unwrap(), Err(BrokenChain(bad)));
+    }
+}
+
+#[tokio::test]
+async fn codes_are_spent_once_and_expire() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let person = add(&store, rosa()).await.unwrap();
+    store
+        .write(Queue::Normal, move |tx| {
+            tx.add_code("ONCE", CodeFor::SignIn(person), 1, Millis(2_000))?;
+            tx.add_code("LATE", CodeFor::Join, 1, Millis(1_000))?;
+            tx.add_code("TWICE", CodeFor::Join, 2, Millis(2_000))
+        })
+        .await
+        .unwrap();
+    let spend = |code: &'static str| store.write(Queue::Normal, move |tx| tx.spend_code(code));
+    assert_eq!(spend("ONCE").await.unwrap(), Some(CodeFor::SignIn(person)));
+    assert_eq!(spend("ONCE").await.unwrap(), None);
+    assert_eq!(spend("LATE").await.unwrap(), None);
+    assert_eq!(spend("NEVER").await.unwrap(), None);
+    for expected in [Some(CodeFor::Join), Some(CodeFor::Join), None] {
+        assert_eq!(spend("TWICE").await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn events_continue_from_any_number_and_old_ones_ask_for_a_reload() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let mut commits = store.commits();
+    for _ in 0..3 {
+        store.write(Queue::Normal, |tx| tx.event(What::Figures, None)).await.unwrap();
+    }
+    assert_eq!(commits.recv().await.unwrap().events[0].number, 1);
+    let after = |number| store.read_here(move |r| r.events_after(number)).unwrap();
+    let Missed::Events(missed) = after(1) else { panic!("kept") };
+    assert_eq!(missed.iter().map(|event| event.number).collect::<Vec<_>>(), [2, 3]);
+    assert_eq!(after(3), Missed::Events(Vec::new()));
+    assert_eq!(after(4), Missed::Reload(3), "a number from another life of this node");
+    store
+        .write(Queue::Normal, |tx| Ok::<_, WriteError>(tx.db().execute("DELETE FROM event WHERE number < 3", [])?))
+        .await
+        .unwrap();
+    assert_eq!(after(1), Missed::Reload(3));
+}
+
+#[test]
+fn sqlite_with_the_wal_defect_is_refused() {
+    for (version, fine) in
+        [("3.51.2", false), ("3.51.3", true), ("3.52.0", false), ("3.52.1", true), ("4.0.0", true)]
+    {
+        assert_eq!(check_sqlite_version(version).is_ok(), fine, "{version}");
+    }
+}

@@ -1,0 +1,156 @@
+//! What the writer's thread holds, and the transaction that a job sees of it.
+
+use std::path::PathBuf;
+
+use protocol::ids::{DocId, Millis};
+use rusqlite::{Connection, params};
+use tokio::sync::{broadcast, watch};
+
+use crate::store::events::{Committed, Event, What};
+use crate::store::keys::Keys;
+use crate::store::limits::EVENTS_KEPT_MAX;
+use crate::store::reader::Reader;
+use crate::store::{Clock, Secrets, WriteError};
+
+/// The writer's connections and state; lives on its thread.
+pub(super) struct Writing {
+    pub(super) db: Connection,
+    pub(super) keys: Connection,
+    pub(super) secrets: Secrets,
+    pub(super) clock: Clock,
+    pub(super) commits: broadcast::Sender<Committed>,
+    pub(super) fatal: watch::Sender<bool>,
+    pub(super) ballast: PathBuf,
+    pub(super) group: Effects,
+    pub(super) job: Effects,
+}
+
+/// What a commit will tell to the rest of the node.
+#[derive(Default)]
+pub(super) struct Effects {
+    pub(super) events: Vec<Event>,
+}
+
+impl Writing {
+    pub(super) fn begin(&mut self) -> Result<(), WriteError> {
+        self.group = Effects::default();
+        self.db.execute_batch("BEGIN IMMEDIATE")?;
+        self.keys.execute_batch("BEGIN")?;
+        Ok(())
+    }
+
+    /// Keys first: a key without data is harmless, data without its key would be lost.
+    pub(super) fn commit(&mut self) -> Result<(), WriteError> {
+        self.keys.execute_batch("COMMIT")?;
+        self.db.execute_batch("COMMIT")?;
+        let effects = std::mem::take(&mut self.group);
+        if !effects.events.is_empty() {
+            // Nobody listening is no error: the events are in their table.
+            let _ = self.commits.send(Committed { events: effects.events.into() });
+        }
+        Ok(())
+    }
+
+    pub(super) fn roll_back(&mut self) {
+        self.group = Effects::default();
+        self.job = Effects::default();
+        for db in [&self.db, &self.keys] {
+            if !db.is_autocommit()
+                && let Err(error) = db.execute_batch("ROLLBACK")
+            {
+                tracing::error!(%error, "a transaction could not be undone");
+            }
+        }
+    }
+
+    pub(super) fn savepoint(&mut self) -> Result<(), WriteError> {
+        self.job = Effects::default();
+        self.db.execute_batch("SAVEPOINT job")?;
+        self.keys.execute_batch("SAVEPOINT job")?;
+        Ok(())
+    }
+
+    pub(super) fn keep_savepoint(&mut self) -> Result<(), WriteError> {
+        self.db.execute_batch("RELEASE job")?;
+        self.keys.execute_batch("RELEASE job")?;
+        self.group.events.append(&mut self.job.events);
+        Ok(())
+    }
+
+    pub(super) fn undo_savepoint(&mut self) -> Result<(), WriteError> {
+        self.job = Effects::default();
+        self.db.execute_batch("ROLLBACK TO job; RELEASE job")?;
+        self.keys.execute_batch("ROLLBACK TO job; RELEASE job")?;
+        Ok(())
+    }
+
+    pub(super) fn with_tx<T>(&mut self, work: impl FnOnce(&mut Tx<'_>) -> T) -> T {
+        let now = (self.clock)();
+        work(&mut Tx { writing: self, now })
+    }
+
+    /// Gives the reserved room back to the disk, so that the next alert still fits.
+    pub(super) fn free_ballast(&mut self) {
+        match std::fs::remove_file(&self.ballast) {
+            Ok(()) => tracing::error!("the disk is full: the reserve was freed, make room now"),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                tracing::error!("the disk is full and the reserve is used up");
+            }
+            Err(error) => tracing::error!(%error, "the reserve could not be freed"),
+        }
+    }
+
+    pub(super) fn report_fatal(&mut self, fault: &WriteError) {
+        tracing::error!(%fault, "the store stops; the process must end");
+        self.fatal.send_replace(true);
+    }
+}
+
+/// One job's view of the transaction. Everything it does is kept or undone together.
+pub struct Tx<'a> {
+    pub(super) writing: &'a mut Writing,
+    now: Millis,
+}
+
+impl Tx<'_> {
+    /// The node's time when the job began.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.now
+    }
+
+    /// What is stored, this job's own changes included.
+    #[must_use]
+    pub fn reader(&self) -> Reader<'_> {
+        Reader::new(&self.writing.db, &self.writing.keys, &self.writing.secrets)
+    }
+
+    pub(super) fn db(&self) -> &Connection {
+        &self.writing.db
+    }
+
+    pub(super) fn keys(&self) -> Keys<'_> {
+        Keys::new(&self.writing.keys)
+    }
+
+    pub(super) fn secrets(&self) -> &Secrets {
+        &self.writing.secrets
+    }
+
+    /// Numbers an event and tells it to who listens, once committed.
+    pub(super) fn event(&mut self, what: What, doc: Option<DocId>) -> Result<(), WriteError> {
+        let number = {
+            let db = self.db();
+            let mut insert = db.prepare_cached("INSERT INTO event (what, doc) VALUES (?1, ?2)")?;
+            insert.execute(params![what.name(), doc.map(|doc| doc.0)])?;
+            let number = u64::try_from(db.last_insert_rowid()).unwrap_or_default();
+            if number % 100 == 0 {
+                let oldest = i64::try_from(number.saturating_sub(EVENTS_KEPT_MAX)).unwrap_or_default();
+                db.execute("DELETE FROM event WHERE number <= ?1", params![oldest])?;
+            }
+            number
+        };
+        self.writing.job.events.push(Event { number, what, doc });
+        Ok(())
+    }
+}

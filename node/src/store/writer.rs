@@ -1,0 +1,267 @@
+//! The one writer: a thread that takes jobs from three queues, urgent first, runs each inside its own
+//! savepoint of a shared transaction, commits, and only then answers.
+//!
+//! One job's failure never fails its neighbours: its savepoint is undone. Where SQLite undoes the whole
+//! transaction (no room), each job is run again alone, so that only those fail that do not fit.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::store::limits::{GROUP_JOBS_MAX, GROUP_MS_MAX, QUEUE_JOBS_MAX};
+use crate::store::tx::{Tx, Writing};
+use crate::store::WriteError;
+
+/// How soon a job must be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Queue {
+    /// Alerts and what happens to them.
+    Urgent,
+    /// Everything that a person waits for.
+    Normal,
+    /// Catching up, figures, filling.
+    Bulk,
+}
+
+/// The waiting jobs, shared between the callers and the thread.
+pub(super) struct Queues {
+    state: Mutex<Waiting>,
+    wake: Condvar,
+    room: [Arc<Semaphore>; 3],
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: [VecDeque<Queued>; 3],
+    stopping: bool,
+}
+
+struct Queued {
+    job: Box<dyn Job>,
+    urgent: bool,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Queues {
+    pub(super) fn new() -> Arc<Self> {
+        let room = || Arc::new(Semaphore::new(QUEUE_JOBS_MAX));
+        Arc::new(Self {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            room: [room(), room(), room()],
+        })
+    }
+
+    /// Queues `work` and waits until what it did is committed, or undone.
+    pub(super) async fn write<T, E, F>(&self, queue: Queue, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: Error + From<WriteError> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let [urgent, normal, bulk] = &self.room;
+        let room = match queue {
+            Queue::Urgent => urgent,
+            Queue::Normal => normal,
+            Queue::Bulk => bulk,
+        };
+        let Ok(permit) = room.clone().acquire_owned().await else {
+            return Err(WriteError::Stopped.into());
+        };
+        let (reply, answer) = oneshot::channel();
+        let job = Box::new(Typed { work, result: None, reply: Some(reply) });
+        {
+            let mut waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if waiting.stopping {
+                return Err(WriteError::Stopped.into());
+            }
+            let [urgent, normal, bulk] = &mut waiting.jobs;
+            let jobs = match queue {
+                Queue::Urgent => urgent,
+                Queue::Normal => normal,
+                Queue::Bulk => bulk,
+            };
+            jobs.push_back(Queued { job, urgent: queue == Queue::Urgent, _room: permit });
+        }
+        self.wake.notify_one();
+        answer.await.unwrap_or_else(|_| Err(WriteError::Stopped.into()))
+    }
+
+    /// Lets the thread finish what is queued and end; later jobs are refused.
+    pub(super) fn stop(&self) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;
+        self.wake.notify_all();
+    }
+
+    /// The next job, urgent first; `None` once stopped and empty. Waits only if `wait`.
+    fn next(&self, wait: bool, bulk_too: bool) -> Option<Queued> {
+        let mut waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let [urgent, normal, bulk] = &mut waiting.jobs;
+            let next = urgent.pop_front().or_else(|| normal.pop_front());
+            let next = if bulk_too { next.or_else(|| bulk.pop_front()) } else { next };
+            if next.is_some() || !wait || waiting.stopping {
+                return next;
+            }
+            waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// Runs until the queues are stopped and empty, or the disk fails.
+pub(super) fn run(queues: &Queues, writing: &mut Writing) {
+    while let Some(first) = queues.next(true, true) {
+        if let Err(fault) = commit_group(queues, writing, first) {
+            writing.report_fatal(&fault);
+            queues.stop();
+            while let Some(left) = queues.next(false, true) {
+                left.job.answer(Some(fault.again()));
+            }
+            return;
+        }
+    }
+}
+
+/// One transaction: `first` and what else is waiting. An error is fatal to the store.
+fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result<(), WriteError> {
+    let started = Instant::now();
+    let mut urgent = first.urgent;
+    let mut done = Vec::new();
+    let mut next = Some(first);
+    let mut fault = writing.begin().err();
+    while let Some(mut queued) = next.take() {
+        if fault.is_none() {
+            fault = run_one(writing, queued.job.as_mut()).err();
+        }
+        done.push(queued);
+        let in_time = started.elapsed() < Duration::from_millis(GROUP_MS_MAX);
+        if fault.is_none() && done.len() < GROUP_JOBS_MAX && in_time {
+            next = queues.next(false, !urgent);
+            urgent |= next.as_ref().is_some_and(|queued| queued.urgent);
+        }
+    }
+    if fault.is_none() {
+        fault = writing.commit().err();
+    }
+    let Some(fault) = fault else {
+        done.into_iter().for_each(|queued| queued.job.answer(None));
+        return Ok(());
+    };
+    writing.roll_back();
+    if matches!(fault, WriteError::Full) {
+        writing.free_ballast();
+        return one_by_one(writing, done);
+    }
+    done.into_iter().for_each(|queued| queued.job.answer(Some(fault.again())));
+    if matches!(fault, WriteError::Io) { Err(fault) } else { Ok(()) }
+}
+
+/// After a shared transaction found no room: each job in a transaction of its own.
+fn one_by_one(writing: &mut Writing, jobs: Vec<Queued>) -> Result<(), WriteError> {
+    let mut fatal = None;
+    for mut queued in jobs {
+        let outcome = match &fatal {
+            Some(WriteError::Io) => Err(WriteError::Io),
+            _ => alone(writing, queued.job.as_mut()),
+        };
+        let fault = outcome.err();
+        if let Some(WriteError::Io) = &fault {
+            fatal = Some(WriteError::Io);
+        }
+        queued.job.answer(fault);
+    }
+    fatal.map_or(Ok(()), Err)
+}
+
+fn alone(writing: &mut Writing, job: &mut dyn Job) -> Result<(), WriteError> {
+    let outcome = writing.begin().and_then(|()| run_one(writing, job)).and_then(|()| writing.commit());
+    if outcome.is_err() {
+        writing.roll_back();
+    }
+    outcome
+}
+
+/// Runs a job in its savepoint. An error means that the whole transaction must be undone.
+fn run_one(writing: &mut Writing, job: &mut dyn Job) -> Result<(), WriteError> {
+    writing.savepoint()?;
+    let end = catch_unwind(AssertUnwindSafe(|| writing.with_tx(|tx| job.run(tx)))).unwrap_or_else(|_| {
+        tracing::error!("a job of the store panicked; nothing of it was stored");
+        job.fail(WriteError::Broken("panic".into()));
+        JobEnd::Undo
+    });
+    match end {
+        JobEnd::Keep => writing.keep_savepoint(),
+        JobEnd::Undo => writing.undo_savepoint(),
+        JobEnd::Fault(fault) => Err(fault),
+    }
+}
+
+enum JobEnd {
+    Keep,
+    Undo,
+    /// No room or a failed disk: more than this job is concerned.
+    Fault(WriteError),
+}
+
+trait Job: Send {
+    /// Does the work and keeps its result.
+    fn run(&mut self, tx: &mut Tx<'_>) -> JobEnd;
+    /// Replaces the result by a failure.
+    fn fail(&mut self, fault: WriteError);
+    /// Gives the result to who waits; with a fault, that instead.
+    fn answer(self: Box<Self>, fault: Option<WriteError>);
+}
+
+struct Typed<F, T, E> {
+    work: F,
+    result: Option<Result<T, E>>,
+    reply: Option<oneshot::Sender<Result<T, E>>>,
+}
+
+impl<F, T, E> Job for Typed<F, T, E>
+where
+    T: Send,
+    E: Error + From<WriteError> + Send + 'static,
+    F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send,
+{
+    fn run(&mut self, tx: &mut Tx<'_>) -> JobEnd {
+        let result = (self.work)(tx);
+        let end = match &result {
+            Ok(_) => JobEnd::Keep,
+            Err(error) => end_of(error),
+        };
+        self.result = Some(result);
+        end
+    }
+
+    fn fail(&mut self, fault: WriteError) {
+        self.result = Some(Err(fault.into()));
+    }
+
+    fn answer(mut self: Box<Self>, fault: Option<WriteError>) {
+        let result = match fault {
+            Some(fault) => Err(fault.into()),
+            None => self.result.take().unwrap_or_else(|| Err(WriteError::Stopped.into())),
+        };
+        if let Some(reply) = self.reply.take() {
+            // Who asked may have gone away; the work is done all the same.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+/// Finds the store's own fault in a use case's error.
+fn end_of(error: &(dyn Error + 'static)) -> JobEnd {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        match error.downcast_ref::<WriteError>() {
+            Some(fault @ (WriteError::Full | WriteError::Io)) => return JobEnd::Fault(fault.again()),
+            Some(WriteError::Stopped | WriteError::Broken(_)) | None => cause = error.source(),
+        }
+    }
+    JobEnd::Undo
+}
