@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use protocol::ids::{Millis, sha256};
 
+use crate::store::WriteError;
 use crate::store::people::PersonId;
 use crate::store::reader::Reader;
 use crate::store::seal::random;
 use crate::store::tx::Tx;
-use crate::store::WriteError;
 
 /// One entry as it is sealed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,7 +85,8 @@ impl Tx<'_> {
 impl Reader<'_> {
     /// Checks the whole chain and gives the head; the inner error names the first bad row.
     pub fn check_audit(&self) -> Result<Result<u64, BrokenChain>, WriteError> {
-        let mut select = self.db().prepare("SELECT number, at_ms, commitment, chain FROM audit ORDER BY number")?;
+        let mut select =
+            self.db().prepare("SELECT number, at_ms, commitment, chain FROM audit ORDER BY number")?;
         let mut rows = select.query([])?;
         let (mut expected, mut previous) = (1_i64, [0; 32]);
         while let Some(row) = rows.next()? {

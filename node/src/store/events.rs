@@ -80,13 +80,15 @@ impl Reader<'_> {
     /// The events after `number`.
     pub fn events_after(&self, number: u64) -> Result<Missed, WriteError> {
         let last = self.last_event()?;
-        let oldest: Option<i64> = self.db().query_row("SELECT min(number) FROM event", [], |row| row.get(0))?;
+        let oldest: Option<i64> =
+            self.db().query_row("SELECT min(number) FROM event", [], |row| row.get(0))?;
         let oldest = oldest.and_then(|number| u64::try_from(number).ok()).unwrap_or(last + 1);
         if number > last || number.saturating_add(1) < oldest {
             return Ok(Missed::Reload(last));
         }
-        let mut select =
-            self.db().prepare_cached("SELECT number, what, doc FROM event WHERE number > ?1 ORDER BY number LIMIT ?2")?;
+        let mut select = self.db().prepare_cached(
+            "SELECT number, what, doc FROM event WHERE number > ?1 ORDER BY number LIMIT ?2",
+        )?;
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         let limit = i64::try_from(EVENTS_ANSWER_MAX).expect("a small limit");
         let rows = select.query_map(params![number, limit], |row| {

@@ -35,13 +35,15 @@ impl<'a> Keys<'a> {
     }
 
     pub(super) fn add_person(self, person: i64, key: &Key) -> Result<(), WriteError> {
-        let mut insert = self.db.prepare_cached("INSERT OR REPLACE INTO person_key (person, key) VALUES (?1, ?2)")?;
+        let mut insert =
+            self.db.prepare_cached("INSERT OR REPLACE INTO person_key (person, key) VALUES (?1, ?2)")?;
         insert.execute(params![person, key.as_bytes()])?;
         Ok(())
     }
 
     pub(super) fn add_blob(self, blob: &[u8; 32], key: &Key) -> Result<(), WriteError> {
-        let mut insert = self.db.prepare_cached("INSERT OR REPLACE INTO blob_key (blob, key) VALUES (?1, ?2)")?;
+        let mut insert =
+            self.db.prepare_cached("INSERT OR REPLACE INTO blob_key (blob, key) VALUES (?1, ?2)")?;
         insert.execute(params![blob, key.as_bytes()])?;
         Ok(())
     }

@@ -5,11 +5,11 @@ use protocol::ids::{Code, Millis, sha256};
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
+use crate::store::WriteError;
 use crate::store::events::What;
 use crate::store::reader::Reader;
 use crate::store::seal::Key;
 use crate::store::tx::Tx;
-use crate::store::WriteError;
 
 /// A person of this node. Means nothing elsewhere and is never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -105,7 +105,12 @@ pub enum CodeFor {
 impl Tx<'_> {
     /// The household of an address, made if it is new. The same address, however it is written,
     /// is one household.
-    pub fn household(&mut self, address: &str, code: Code, created: Millis) -> Result<HouseholdId, WriteError> {
+    pub fn household(
+        &mut self,
+        address: &str,
+        code: Code,
+        created: Millis,
+    ) -> Result<HouseholdId, WriteError> {
         let mark = address_mark(&self.secrets().lookup, address, code);
         let known: Option<i64> = self
             .db()
@@ -175,7 +180,13 @@ impl Tx<'_> {
     }
 
     /// Keeps a code that may be used `uses` times until `expires`.
-    pub fn add_code(&mut self, code: &str, good_for: CodeFor, uses: u32, expires: Millis) -> Result<(), WriteError> {
+    pub fn add_code(
+        &mut self,
+        code: &str,
+        good_for: CodeFor,
+        uses: u32,
+        expires: Millis,
+    ) -> Result<(), WriteError> {
         let person = match good_for {
             CodeFor::Join => None,
             CodeFor::SignIn(person) => Some(person.0),
@@ -269,9 +280,9 @@ impl Reader<'_> {
 
     /// Operators of this node, by id.
     pub fn operators(&self) -> Result<Vec<PersonRow>, WriteError> {
-        let mut select = self
-            .db()
-            .prepare_cached("SELECT id, role, household, sealed FROM person WHERE role = 'operator' ORDER BY id")?;
+        let mut select = self.db().prepare_cached(
+            "SELECT id, role, household, sealed FROM person WHERE role = 'operator' ORDER BY id",
+        )?;
         let rows = select.query_map([], person_parts)?;
         let mut found = Vec::new();
         for row in rows {

@@ -207,7 +207,9 @@ async fn events_continue_from_any_number_and_old_ones_ask_for_a_reload() {
     assert_eq!(after(3), Missed::Events(Vec::new()));
     assert_eq!(after(4), Missed::Reload(3), "a number from another life of this node");
     store
-        .write(Queue::Normal, |tx| Ok::<_, WriteError>(tx.db().execute("DELETE FROM event WHERE number < 3", [])?))
+        .write(Queue::Normal, |tx| {
+            Ok::<_, WriteError>(tx.db().execute("DELETE FROM event WHERE number < 3", [])?)
+        })
         .await
         .unwrap();
     assert_eq!(after(1), Missed::Reload(3));

@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::store::WriteError;
 use crate::store::limits::{GROUP_JOBS_MAX, GROUP_MS_MAX, QUEUE_JOBS_MAX};
 use crate::store::tx::{Tx, Writing};
-use crate::store::WriteError;
 
 /// How soon a job must be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,11 +49,7 @@ struct Queued {
 impl Queues {
     pub(super) fn new() -> Arc<Self> {
         let room = || Arc::new(Semaphore::new(QUEUE_JOBS_MAX));
-        Arc::new(Self {
-            state: Mutex::default(),
-            wake: Condvar::new(),
-            room: [room(), room(), room()],
-        })
+        Arc::new(Self { state: Mutex::default(), wake: Condvar::new(), room: [room(), room(), room()] })
     }
 
     /// Queues `work` and waits until what it did is committed, or undone.
