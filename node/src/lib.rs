@@ -1,4 +1,5 @@
 //! The node: use cases, storage, pages and the command line of one municipality or precinct.
 
+pub mod http;
 pub mod store;
 pub mod views;

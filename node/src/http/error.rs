@@ -1,0 +1,321 @@
+//! The one place that picks status codes. A person gets a short sentence in their language: what
+//! happened, what it means for their alert, what to do now. The log gets the whole chain of causes.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Front;
+use super::error_words::{self, Words};
+use super::lang::Lang;
+
+/// What went wrong, as programs tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The body is not what its content type says.
+    Malformed,
+    /// One field is missing or wrong; `field` names it.
+    Field,
+    /// A content type that this route does not read.
+    MediaType,
+    /// The body is larger than the route's limit.
+    TooLarge,
+    /// Nobody is signed in, or the session is over.
+    NotSignedIn,
+    /// The request came from a page of another site.
+    OtherSite,
+    /// Signed in, but this is for somebody else's role.
+    NotForYou,
+    /// The invitation or sign-in code is unknown, spent or too old.
+    CodeUnusable,
+    /// It does not exist, or not for this viewer: the two are never told apart.
+    NotFound,
+    /// The address exists, but not for this method.
+    Method,
+    /// The request or its handling took too long.
+    Timeout,
+    /// It cannot be done in the state that the incident is in now.
+    NotNow,
+    /// The file is not a picture that we can read, or has too many pixels.
+    Picture,
+    /// Too many open event streams.
+    TooManyStreams,
+    /// The store has no room; nothing was kept.
+    StoreFull,
+    /// The store cannot write now; nothing was kept.
+    StoreFailed,
+    /// A mistake of ours.
+    Internal,
+}
+
+impl Code {
+    /// Every code.
+    pub const ALL: [Code; 17] = [
+        Code::Malformed,
+        Code::Field,
+        Code::MediaType,
+        Code::TooLarge,
+        Code::NotSignedIn,
+        Code::OtherSite,
+        Code::NotForYou,
+        Code::CodeUnusable,
+        Code::NotFound,
+        Code::Method,
+        Code::Timeout,
+        Code::NotNow,
+        Code::Picture,
+        Code::TooManyStreams,
+        Code::StoreFull,
+        Code::StoreFailed,
+        Code::Internal,
+    ];
+
+    /// Its HTTP status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Code::Malformed => StatusCode::BAD_REQUEST,
+            Code::Field | Code::Picture => StatusCode::UNPROCESSABLE_ENTITY,
+            Code::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::NotSignedIn => StatusCode::UNAUTHORIZED,
+            Code::OtherSite | Code::NotForYou | Code::CodeUnusable => StatusCode::FORBIDDEN,
+            Code::NotFound => StatusCode::NOT_FOUND,
+            Code::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Code::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Code::NotNow => StatusCode::CONFLICT,
+            Code::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
+            Code::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
+            Code::StoreFailed => StatusCode::SERVICE_UNAVAILABLE,
+            Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What an answer of axum or tower itself stands for.
+    fn of_status(status: StatusCode) -> Option<Self> {
+        match status.as_u16() {
+            400 => Some(Code::Malformed),
+            404 => Some(Code::NotFound),
+            405 => Some(Code::Method),
+            408 => Some(Code::Timeout),
+            413 => Some(Code::TooLarge),
+            415 => Some(Code::MediaType),
+            500.. => Some(Code::Internal),
+            _ => None,
+        }
+    }
+
+    /// Its name in the answer.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Code::Malformed => "malformed",
+            Code::Field => "field",
+            Code::MediaType => "media_type",
+            Code::TooLarge => "too_large",
+            Code::NotSignedIn => "not_signed_in",
+            Code::OtherSite => "other_site",
+            Code::NotForYou => "not_for_you",
+            Code::CodeUnusable => "code_unusable",
+            Code::NotFound => "not_found",
+            Code::Method => "method",
+            Code::Timeout => "timeout",
+            Code::NotNow => "not_now",
+            Code::Picture => "picture",
+            Code::TooManyStreams => "too_many_streams",
+            Code::StoreFull => "store_full",
+            Code::StoreFailed => "store_failed",
+            Code::Internal => "internal",
+        }
+    }
+}
+
+/// Why one field was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It is required and not there.
+    Missing,
+    /// It is there and not what the field takes.
+    Wrong,
+    /// It is longer than the field takes.
+    TooLong,
+}
+
+/// A field that was not taken, by its name in the API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Which.
+    pub field: &'static str,
+    /// Why.
+    pub why: Why,
+}
+
+/// An answer that is not what was asked for. `IntoResponse` leaves it bare; [`answer`] gives it its
+/// words, in the language and the form that the request asked for.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    fault: Option<Fault>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    /// A problem without a cause worth logging.
+    #[must_use]
+    pub fn new(code: Code) -> Self {
+        Self { code, fault: None, cause: None }
+    }
+
+    /// A problem with what caused it, for the log.
+    pub fn because(code: Code, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { code, fault: None, cause: Some(Arc::new(cause)) }
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.code
+    }
+}
+
+impl From<Fault> for Problem {
+    fn from(fault: Fault) -> Self {
+        Self { code: Code::Field, fault: Some(fault), cause: None }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.code.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The body of every answer that is not what was asked for (RFC 9457).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ProblemView {
+    /// `urn:cuadra:problem:` and the code.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What happened, in a few words of the person's language.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What it means for their alert and what to do now.
+    pub detail: String,
+    /// For programs.
+    pub code: Code,
+    /// The field that was not taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Whom to call, where the alert was not kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emergency_number: Option<String>,
+}
+
+/// Layer that writes the words of every [`Problem`], and of the bare refusals of axum and tower.
+pub(super) async fn answer(State(front): State<Front>, request: Request, next: Next) -> Response {
+    let lang = Lang::of(request.headers());
+    let html = wants_page(request.uri().path(), request.headers());
+    let method = request.method().clone();
+    // The pattern, never the path: a path can hold an id and a query a code.
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let mut response = next.run(request).await;
+    let bare =
+        || Code::of_status(response.status()).filter(|_| !response.headers().contains_key("x-problem"));
+    let found = response.extensions().get::<Problem>().cloned();
+    let Some(problem) = found.or_else(|| bare().map(Problem::new)) else {
+        front.counts.answered(response.status());
+        return response;
+    };
+    let code = problem.code;
+    let route = route.as_deref().unwrap_or("none");
+    match &problem.cause {
+        Some(cause) => {
+            tracing::error!(%method, route, code = code.name(), cause = chain(cause.as_ref()), "refused")
+        }
+        None => tracing::debug!(%method, route, code = code.name(), field = problem.field(), "refused"),
+    }
+    let allow = response.headers_mut().remove(ALLOW);
+    let answer = problem.render(lang, &front.settings.emergency_number, html);
+    front.counts.answered(answer.status());
+    with_headers(answer, code, allow)
+}
+
+impl Problem {
+    fn field(&self) -> &'static str {
+        self.fault.as_ref().map_or("", |fault| fault.field)
+    }
+
+    fn words(&self, lang: Lang, emergency: &str) -> Words {
+        error_words::words(self.code, self.fault.as_ref(), lang, emergency)
+    }
+
+    fn render(&self, lang: Lang, emergency: &str, html: bool) -> Response {
+        let words = self.words(lang, emergency);
+        if html {
+            let page = error_words::page(&words, lang, self.code);
+            return (self.code.status(), [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
+        }
+        let lost = matches!(self.code, Code::StoreFull | Code::StoreFailed | Code::Internal);
+        let view = ProblemView {
+            kind: format!("urn:cuadra:problem:{}", self.code.name()),
+            title: words.title.into_owned(),
+            status: self.code.status().as_u16(),
+            detail: words.detail.into_owned(),
+            code: self.code,
+            field: self.fault.as_ref().map(|fault| fault.field.to_owned()),
+            emergency_number: lost.then(|| emergency.to_owned()),
+        };
+        let body = serde_json::to_vec(&view).expect("strings and numbers become JSON");
+        (self.code.status(), [(CONTENT_TYPE, "application/problem+json")], Body::from(body)).into_response()
+    }
+}
+
+fn with_headers(mut response: Response, code: Code, allow: Option<HeaderValue>) -> Response {
+    let headers = response.headers_mut();
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, allow);
+    }
+    if matches!(code, Code::StoreFailed | Code::TooManyStreams | Code::StoreFull) {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+/// A browser that posts a form or opens a page; programs and scripts get JSON.
+fn wants_page(path: &str, headers: &HeaderMap) -> bool {
+    let accepts = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    !path.starts_with("/api/") && accepts.contains("text/html")
+}
+
+/// An error and all its causes on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let _ = write!(line, ": {inner}");
+        cause = inner.source();
+    }
+    line
+}
+
+/// What a panic in a handler becomes.
+pub(super) fn on_panic(_: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::new(Code::Internal).into_response()
+}
+
+/// Words that need no owner.
+pub(super) type Text = Cow<'static, str>;

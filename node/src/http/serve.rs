@@ -1,0 +1,371 @@
+//! The listening side: plain HTTP on loopback or behind a named proxy, HTTPS by itself otherwise;
+//! how many connections, how long a handshake and the headers of a request may take.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+#[cfg(unix)]
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum_server::Handle;
+use axum_server::accept::Accept;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::counts::Counts;
+use super::limits::{
+    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX,
+    SHUTDOWN_GRACE, STREAMS_PER_CONNECTION_MAX, TLS_HANDSHAKE_TIMEOUT,
+};
+
+/// Where the node serves its pages, and how.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Plain, proxied or HTTPS.
+    pub transport: Transport,
+    /// Whom to call when nothing else works.
+    pub emergency_number: String,
+}
+
+/// How bytes come in.
+#[derive(Debug, Clone)]
+pub enum Transport {
+    /// Plain HTTP; only on a loopback address.
+    Plain,
+    /// Plain HTTP from these addresses only, which do the HTTPS.
+    Proxied(Vec<IpAddr>),
+    /// HTTPS by this process.
+    Https(Certificate),
+}
+
+/// Where the certificate comes from.
+#[derive(Debug, Clone)]
+pub enum Certificate {
+    /// Made by the node itself and kept in this folder: `https-cert.pem` and `https-key.pem`.
+    SelfSigned {
+        /// The folder of the node's secrets.
+        folder: PathBuf,
+        /// Names and addresses that it is for.
+        names: Vec<String>,
+    },
+    /// PEM files of somebody else's making.
+    Files {
+        /// The chain, leaf first.
+        chain: PathBuf,
+        /// Its key.
+        key: PathBuf,
+    },
+}
+
+impl Settings {
+    /// True if people reach this node over HTTPS.
+    #[must_use]
+    pub fn https(&self) -> bool {
+        match self.transport {
+            Transport::Plain => false,
+            Transport::Proxied(_) | Transport::Https(_) => true,
+        }
+    }
+}
+
+/// Why pages could not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Anybody on the network could read sessions.
+    #[error("plain HTTP is only served on a loopback address: {0} needs HTTPS or a named proxy")]
+    PlainOnPublicAddress(SocketAddr),
+    /// The port is taken, or not ours to take.
+    #[error("listening on {0}")]
+    Listen(SocketAddr, #[source] io::Error),
+    /// A certificate or key file.
+    #[error("reading or writing {0}")]
+    File(PathBuf, #[source] io::Error),
+    /// What the files hold is not PEM.
+    #[error("reading the certificate or key in {0}")]
+    Pem(PathBuf, #[source] rustls::pki_types::pem::Error),
+    /// The certificate and key do not fit.
+    #[error("setting up HTTPS")]
+    Tls(#[from] rustls::Error),
+    /// The certificate could not be made.
+    #[error("making a certificate")]
+    Make(#[from] rcgen::Error),
+    /// The listener stopped.
+    #[error("serving pages")]
+    Serve(#[source] io::Error),
+}
+
+/// A listening socket, bound before anything is started so that a taken port is told at once.
+#[derive(Debug)]
+pub struct Listening {
+    socket: TcpListener,
+    transport: Ready,
+}
+
+#[derive(Debug)]
+enum Ready {
+    Plain,
+    Proxied(Vec<IpAddr>),
+    Https(Arc<ServerConfig>),
+}
+
+impl Listening {
+    /// Takes the address and reads or makes the certificate.
+    ///
+    /// # Errors
+    /// As [`ServeError`] says.
+    pub fn start(settings: &Settings) -> Result<Self, ServeError> {
+        let transport = match &settings.transport {
+            Transport::Plain if !settings.listen.ip().is_loopback() => {
+                return Err(ServeError::PlainOnPublicAddress(settings.listen));
+            }
+            Transport::Plain => Ready::Plain,
+            Transport::Proxied(proxies) => Ready::Proxied(proxies.clone()),
+            Transport::Https(certificate) => Ready::Https(Arc::new(tls(certificate)?)),
+        };
+        let bound = TcpListener::bind(settings.listen).and_then(|socket| {
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        });
+        let socket = bound.map_err(|error| ServeError::Listen(settings.listen, error))?;
+        Ok(Self { socket, transport })
+    }
+
+    /// The address that was taken.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Serves until `stop` is ready, then lets running requests end.
+    ///
+    /// # Errors
+    /// If the listener fails.
+    pub async fn serve(
+        self,
+        router: Router,
+        counts: Arc<Counts>,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServeError> {
+        let handle = Handle::new();
+        let (proxies, tls) = match self.transport {
+            Ready::Plain => (None, None),
+            Ready::Proxied(proxies) => (Some(proxies), None),
+            Ready::Https(config) => (None, Some(config)),
+        };
+        let door = Door(Arc::new(Doors { counts, proxies, addresses: Mutex::new(BTreeMap::new()) }));
+        let mut server =
+            axum_server::from_tcp(self.socket).map_err(ServeError::Serve)?.handle(handle.clone());
+        let builder = server.http_builder();
+        builder
+            .http1()
+            .header_read_timeout(HEADER_READ_TIMEOUT)
+            .max_buf_size(HEADER_BYTES_MAX)
+            .max_headers(HEADERS_MAX);
+        builder
+            .http2()
+            .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
+            .max_header_list_size(HEADER_BYTES_MAX as u32)
+            .keep_alive_interval(HEADER_READ_TIMEOUT)
+            .keep_alive_timeout(HEADER_READ_TIMEOUT);
+        let server = server.first_request_timeout(HEADER_READ_TIMEOUT);
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        let stopper = handle.clone();
+        let serving = async move {
+            match tls {
+                None => server.acceptor(door).serve(service).await,
+                Some(config) => {
+                    let tls = RustlsAcceptor::new(RustlsConfig::from_config(config));
+                    server
+                        .acceptor(tls.handshake_timeout(TLS_HANDSHAKE_TIMEOUT).acceptor(door))
+                        .serve(service)
+                        .await
+                }
+            }
+        };
+        tokio::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => return ended.map_err(ServeError::Serve),
+            () = stop => stopper.graceful_shutdown(Some(SHUTDOWN_GRACE)),
+        }
+        serving.await.map_err(ServeError::Serve)
+    }
+}
+
+/// Lets connections in, one by one, up to the limits.
+#[derive(Clone)]
+struct Door(Arc<Doors>);
+
+struct Doors {
+    counts: Arc<Counts>,
+    /// If set, nobody else may connect.
+    proxies: Option<Vec<IpAddr>>,
+    /// Connections by address; loopback and proxies are not counted.
+    addresses: Mutex<BTreeMap<IpAddr, usize>>,
+}
+
+impl Doors {
+    /// A place for a connection from there; `None` at a limit.
+    fn enter(self: &Arc<Self>, from: IpAddr) -> Option<Place> {
+        if self.proxies.as_ref().is_some_and(|proxies| !proxies.contains(&from)) {
+            self.counts.refuse_connection();
+            return None;
+        }
+        let counted = self.proxies.is_none() && !from.is_loopback();
+        if counted {
+            let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = addresses.entry(from).or_insert(0);
+            if *open >= CONNECTIONS_PER_ADDRESS_MAX {
+                self.counts.refuse_connection();
+                return None;
+            }
+            *open += 1;
+        }
+        let mut place = Place { doors: Arc::clone(self), counted: counted.then_some(from), entered: false };
+        // If there is no place, dropping it gives the address back.
+        place.entered = self.counts.connect(CONNECTIONS_MAX);
+        place.entered.then_some(place)
+    }
+}
+
+/// A taken place, given back when the connection ends.
+struct Place {
+    doors: Arc<Doors>,
+    counted: Option<IpAddr>,
+    entered: bool,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.entered {
+            self.doors.counts.disconnect();
+        }
+        let Some(address) = self.counted else { return };
+        let mut addresses = self.doors.addresses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = addresses.get_mut(&address) {
+            *open -= 1;
+            if *open == 0 {
+                addresses.remove(&address);
+            }
+        }
+    }
+}
+
+impl<S> Accept<TcpStream, S> for Door {
+    type Stream = Placed;
+    type Service = S;
+    type Future = std::future::Ready<io::Result<(Placed, S)>>;
+
+    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
+        let placed = stream.peer_addr().and_then(|from| {
+            stream.set_nodelay(true)?;
+            let place = self.0.enter(from.ip()).ok_or(io::ErrorKind::ConnectionRefused)?;
+            Ok((Placed { stream, _place: place }, service))
+        });
+        std::future::ready(placed)
+    }
+}
+
+/// A connection that holds its place.
+struct Placed {
+    stream: TcpStream,
+    _place: Place,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, into)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+fn tls(certificate: &Certificate) -> Result<ServerConfig, ServeError> {
+    let (chain_path, key_path) = match certificate {
+        Certificate::SelfSigned { folder, names } => self_signed(folder, names)?,
+        Certificate::Files { chain, key } => (chain.clone(), key.clone()),
+    };
+    let read = |path: &Path| std::fs::read(path).map_err(|error| ServeError::File(path.to_owned(), error));
+    let chain = CertificateDer::pem_slice_iter(&read(&chain_path)?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| ServeError::Pem(chain_path.clone(), error))?;
+    let key = PrivateKeyDer::from_pem_slice(&read(&key_path)?)
+        .map_err(|error| ServeError::Pem(key_path.clone(), error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The node's own certificate: made once, then the same for as long as its files are there, so that
+/// a browser that was told to trust it goes on doing so.
+fn self_signed(folder: &Path, names: &[String]) -> Result<(PathBuf, PathBuf), ServeError> {
+    let (chain, key) = (folder.join("https-cert.pem"), folder.join("https-key.pem"));
+    if chain.exists() && key.exists() {
+        return Ok((chain, key));
+    }
+    let made = rcgen::generate_simple_self_signed(names.to_vec())?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| ServeError::File(path, error)
+    };
+    std::fs::create_dir_all(folder).map_err(failed(folder))?;
+    private_file(&key, made.signing_key.serialize_pem().as_bytes()).map_err(failed(&key))?;
+    std::fs::write(&chain, made.cert.pem()).map_err(failed(&chain))?;
+    Ok((chain, key))
+}
+
+/// Writes a file that only its owner may read.
+fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = options.open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
