@@ -8,15 +8,19 @@
 pub mod admission;
 pub mod audience;
 pub mod author;
+pub mod contact;
 pub mod derive;
+pub mod digest;
 pub mod document;
 pub mod envelope;
 #[cfg(any(test, feature = "sim"))]
 pub mod fixture;
 pub mod fold;
+pub mod frame;
 pub mod ids;
 pub mod kind;
 pub mod limits;
+pub mod message;
 pub mod operation;
 pub mod roster;
 pub mod wire;

@@ -30,12 +30,20 @@ pub const INVOLVED_MAX: usize = 24;
 pub const SUMMARY_VALUES_MAX: usize = 256;
 /// Heads in one `have`; more are paged.
 pub const HEADS_MAX: usize = 256;
+/// Pages of one `have`. The heads past them are told once the others are in.
+pub const HAVE_PAGES_MAX: usize = 16;
+/// Envelopes in one `body` or `answer`. More go into the next; a frame is full before that as a rule.
+pub const ITEMS_MAX: usize = 256;
 /// Envelope ids asked for in one `want`. More: does not parse; the rest is asked for next.
 pub const WANT_IDS_MAX: usize = 256;
 /// Envelope ids told as held in one `want`. More: does not parse; the newest are told.
 pub const HELD_IDS_MAX: usize = 512;
 /// A roster version as signed. Larger: does not parse.
 pub const ROSTER_BYTES_MAX: usize = 1024 * 1024;
+/// A piece of a roster version on its way, so that an alarm does not wait behind a large one.
+pub const ROSTER_PIECE_BYTES: usize = 32 * 1024;
+/// Pieces of one roster version. More: does not parse.
+pub const ROSTER_PIECES_MAX: usize = 33;
 /// Members of a federation: every commune of a large country and the offices above. More: does not parse.
 pub const MEMBERS_MAX: usize = 1_024;
 /// Keys of one member, retired ones included. More: does not parse.
@@ -72,6 +80,29 @@ pub const HAVE_GATHER_MS: u64 = 1_000;
 pub const DIGEST_INTERVAL_MS: u64 = 30_000;
 /// A digest leaf: at most so many documents are listed one by one instead of split further.
 pub const DIGEST_LEAF_MAX: usize = 16;
+/// Digits of a document's id that the digest tree uses: enough that no two honest ids agree in all.
+pub const DIGEST_PREFIX_NIBBLES_MAX: usize = 16;
+/// Digest messages answered to one peer between two comparisons. More: left to the next comparison.
+pub const DIGEST_WALK_MAX: u32 = 512;
+/// Documents offered to one peer and not confirmed yet. More wait their turn, urgent and newest first.
+pub const OFFERS_IN_FLIGHT_MAX: usize = 64;
+/// Documents that one peer and this node are talking about. More: the one quiet for longest is
+/// forgotten, and the digest finds it again.
+pub const TALKS_MAX: usize = 1_024;
+/// Documents kept loaded between messages. More: the one unused for longest is dropped and loaded again.
+pub const DOCUMENTS_LOADED_MAX: usize = 64;
+/// Documents whose envelopes wait for the store. More: nothing is taken from peers until some are in.
+pub const STORES_IN_FLIGHT_MAX: usize = 256;
+/// Blobs being fetched from all peers. More wait until one has come.
+pub const FETCHES_MAX: usize = 64;
+/// A fetch of a blob that brought nothing is tried again after this long, in ms.
+pub const FETCH_RETRY_MS: u64 = 30_000;
+/// A member's signed contact record. Larger: does not parse.
+pub const CONTACT_BYTES_MAX: usize = 4 * 1024;
+/// Addresses in a contact record. More: does not parse.
+pub const ADDRESSES_MAX: usize = 8;
+/// One address, `host:port`, in bytes. Longer: does not parse.
+pub const ADDRESS_BYTES_MAX: usize = 261;
 /// A `want` without an answer is asked again after this long, in ms.
 pub const WANT_RETRY_MS: u64 = 5_000;
 /// New incidents per peer and hour that may page people; the rest queue as "bulk from" that peer.
@@ -86,6 +117,10 @@ const _: () = {
     assert!(INVOLVED_MAX * 32 + 256 < OPERATION_BYTES_MAX);
     assert!((WANT_IDS_MAX + HELD_IDS_MAX) * 32 + 256 < FRAME_BYTES_MAX);
     assert!(BLOB_PIECE_BYTES * 2 <= FRAME_BYTES_MAX);
+    assert!(HEADS_MAX * 32 + 64 < FRAME_BYTES_MAX);
+    assert!(DIGEST_LEAF_MAX * 64 + 64 < FRAME_BYTES_MAX);
+    assert!(ROSTER_PIECE_BYTES * ROSTER_PIECES_MAX > ROSTER_BYTES_MAX);
+    assert!(ADDRESSES_MAX * (ADDRESS_BYTES_MAX + 4) + 256 < CONTACT_BYTES_MAX);
     assert!(SEQ_RESERVED < SEQ_MAX);
     assert!(PARKED_PER_PEER_MAX * ENVELOPE_BYTES_MAX > PARKED_BYTES_MAX);
 };
