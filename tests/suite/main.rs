@@ -1,3 +1,6 @@
 //! The whole-system suite: one test binary, one module a family. A test's name is the claim it makes.
 
+mod bad_input;
+mod border;
+mod nothing_lost;
 mod tidy;

@@ -21,6 +21,7 @@ pub struct Event {
 }
 
 /// A stream of events.
+#[expect(missing_debug_implementations, reason = "it holds a stream, which has nothing to print")]
 pub struct Events {
     bytes: Pin<Box<dyn Stream<Item = Vec<u8>> + Send>>,
     unread: String,
@@ -30,8 +31,9 @@ impl Events {
     /// Reads the body of this answer.
     pub fn read(response: Response) -> Events {
         let bytes = response.bytes_stream();
-        let whole = bytes.map_while(|piece| piece.ok().map(|piece| piece.to_vec()));
-        Events { bytes: Box::pin(whole), unread: String::new() }
+        let pieces = bytes.take_while(|piece| std::future::ready(piece.is_ok()));
+        let pieces = pieces.map(|piece| piece.map(|bytes| bytes.to_vec()).unwrap_or_default());
+        Events { bytes: Box::pin(pieces), unread: String::new() }
     }
 
     /// The next event; `None` once the stream has ended.

@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 use super::events::Events;
+use super::places::Place;
+use super::waiting::wait_for;
 
 /// Longest wait for one answer: past this the node hangs, which is a finding.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
@@ -79,6 +81,18 @@ impl Person {
         Person { client, base: base.to_owned(), cookie: None }
     }
 
+    /// The same person where the node's pages are now.
+    #[must_use]
+    pub fn at(&self, base: &str) -> Person {
+        Person { base: base.to_owned(), ..self.clone() }
+    }
+
+    /// The same person with this cookie.
+    #[must_use]
+    pub fn with_cookie(&self, cookie: String) -> Person {
+        Person { cookie: Some(cookie), ..self.clone() }
+    }
+
     /// A request as the node's own pages send it.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self
@@ -122,6 +136,46 @@ impl Person {
         who
     }
 
+    /// Raises an alert and gives what the node acknowledged.
+    pub async fn raise(&self, kind: &str, place: Place, text: &str) -> Value {
+        let mut id = [0; 32];
+        getrandom::fill(&mut id).expect("random bytes");
+        let mut alert = json!({ "alert": hex::encode(id), "kind": kind, "point": place.json() });
+        if !text.is_empty() {
+            alert["text"] = json!(text);
+        }
+        self.post("/api/v1/alerts", &alert).await.expect(201)
+    }
+
+    /// The operator's queue.
+    pub async fn queue(&self) -> Vec<Value> {
+        let queue = self.get("/api/v1/incidents").await.expect(200);
+        queue.as_array().expect("a list").clone()
+    }
+
+    /// An incident with everything that this person may see; none if there is none for them.
+    pub async fn incident(&self, id: &str) -> Option<Value> {
+        let answer = self.get(&format!("/api/v1/incidents/{id}")).await;
+        if answer.status == 404 { None } else { Some(answer.expect(200)) }
+    }
+
+    /// The same, where it must be there.
+    pub async fn the(&self, id: &str) -> Value {
+        self.incident(id).await.unwrap_or_else(|| panic!("incident {id} is not at {}", self.base))
+    }
+
+    /// Waits until the incident is here.
+    pub async fn wait_for_incident(&self, id: &str) -> Value {
+        wait_for(&format!("incident {id} at {}", self.base), async || self.incident(id).await).await
+    }
+
+    /// Does something with an incident, as an operator.
+    pub async fn act(&self, id: &str, what: &str, body: &Value) -> Value {
+        let answer = self.post(&format!("/api/v1/incidents/{id}/{what}"), body).await;
+        assert_eq!(answer.status, 200, "{what} {body}: {}", answer.text());
+        answer.json()
+    }
+
     /// The person's event stream, from this number on.
     pub async fn events(&self, after: Option<u64>) -> Events {
         // A stream has no end, so it is not under the limit of one answer.
@@ -140,4 +194,11 @@ impl Person {
         assert_eq!(response.status().as_u16(), 200, "no event stream");
         Events::read(response)
     }
+}
+
+/// The first line of an incident's timeline with this operation.
+#[must_use]
+pub fn timeline<'a>(detail: &'a Value, what: &str) -> &'a Value {
+    let lines = detail["timeline"].as_array().expect("a timeline");
+    lines.iter().find(|line| line["what"] == what).unwrap_or_else(|| panic!("no {what} in {detail}"))
 }

@@ -1,0 +1,168 @@
+//! A federation of real nodes on loopback: their folders, their processes, and the wires between them.
+
+pub mod disk;
+pub mod events;
+pub mod link;
+pub mod node;
+pub mod person;
+pub mod places;
+pub mod process;
+pub mod roster;
+pub mod waiting;
+
+use std::ops::Index;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+
+pub use node::Node;
+pub use person::{Answer, Person, timeline};
+pub use places::Town;
+pub use waiting::wait_for;
+
+use disk::SmallDisk;
+use link::{SharedWiring, Wiring};
+
+/// Folders and keys of a federation whose nodes do not run yet.
+#[derive(Debug)]
+pub struct Plan {
+    folder: TempDir,
+    towns: Vec<Town>,
+    wiring: SharedWiring,
+    disks: Vec<Option<SmallDisk>>,
+}
+
+/// A running federation. Its processes end with it, and its folder goes.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    wiring: SharedWiring,
+    folder: TempDir,
+}
+
+impl Plan {
+    /// Two nodes that hear nothing of each other from the start.
+    pub fn cut(&self, one: Town, other: Town) {
+        let (one, other) = (place(&self.towns, one), place(&self.towns, other));
+        self.wiring.lock().expect("no relay panics").cut(one, other);
+    }
+
+    /// Gives a node a disk of its own that can be filled.
+    pub fn small_disk(&mut self, town: Town) -> SmallDisk {
+        let number = place(&self.towns, town);
+        let disk = SmallDisk::new(&folder_of(&self.folder, number));
+        if let Some(place) = self.disks.get_mut(number) {
+            *place = Some(disk.clone());
+        }
+        disk
+    }
+
+    /// Starts every node and waits until all of them are ready.
+    pub async fn run(self) -> Cluster {
+        let mut nodes = Vec::new();
+        for (number, (town, disk)) in self.towns.iter().zip(&self.disks).enumerate() {
+            let folder = folder_of(&self.folder, number);
+            nodes.push(Node::new(*town, number, folder, disk.clone(), self.wiring.clone()).await);
+        }
+        roster::found(self.folder.path(), &mut nodes);
+        for node in &mut nodes {
+            node.start().await;
+        }
+        Cluster { nodes, wiring: self.wiring, folder: self.folder }
+    }
+}
+
+fn folder_of(folder: &TempDir, number: usize) -> PathBuf {
+    folder.path().join(format!("node-{number}"))
+}
+
+fn place(towns: &[Town], town: Town) -> usize {
+    towns.iter().position(|one| *one == town).unwrap_or_else(|| panic!("{} is not in this federation", town.name))
+}
+
+impl Cluster {
+    /// A federation of these towns, not running yet. All know each other's addresses; municipal nodes
+    /// stand under the precinct if there is one, that under the national node.
+    #[must_use]
+    pub fn laid_out(towns: &[Town]) -> Plan {
+        let folder = tempfile::Builder::new().prefix("cuadra-").tempdir().expect("a folder for the test");
+        let wiring = Arc::new(Mutex::new(Wiring::default()));
+        Plan { folder, towns: towns.to_vec(), wiring, disks: vec![None; towns.len()] }
+    }
+
+    /// A running federation of these towns.
+    pub async fn start(towns: &[Town]) -> Cluster {
+        Cluster::laid_out(towns).run().await
+    }
+
+    /// Every node.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The folder of all nodes.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    fn number(&self, town: Town) -> usize {
+        self.nodes
+            .iter()
+            .position(|node| node.town == town)
+            .unwrap_or_else(|| panic!("{} is not in this federation", town.name))
+    }
+
+    /// Cuts the link between two nodes, both ways.
+    pub fn cut(&self, one: Town, other: Town) {
+        self.wiring.lock().expect("no relay panics").cut(self.number(one), self.number(other));
+    }
+
+    /// Mends it.
+    pub fn mend(&self, one: Town, other: Town) {
+        self.wiring.lock().expect("no relay panics").mend(self.number(one), self.number(other));
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self, town: Town) {
+        let number = self.number(town);
+        self.nodes[number].kill().await;
+    }
+
+    /// Starts a killed node again, at another port.
+    pub async fn restart(&mut self, town: Town) {
+        let number = self.number(town);
+        self.nodes[number].start().await;
+    }
+
+    /// Waits until `from` is connected to `to` and has nothing that `to` has not confirmed.
+    pub async fn in_step(&self, from: Town, to: Town) {
+        let operator = self[from].operator().await;
+        let member = self[to].member.clone();
+        wait_for("two nodes in step", async || {
+            let peers = operator.get("/api/v1/peers").await.expect(200);
+            let peer = peers.as_array()?.iter().find(|peer| peer["id"] == member.as_str())?.clone();
+            (peer["state"] == "connected" && peer["due"] == 0).then_some(())
+        })
+        .await;
+    }
+}
+
+impl Index<Town> for Cluster {
+    type Output = Node;
+    fn index(&self, town: Town) -> &Node {
+        &self.nodes[self.number(town)]
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for node in &self.nodes {
+                eprintln!("--- the last of {}\n{}", node.town.name, process::tail(&node.folder));
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! One node of a scenario: its folder, its process, and the people at it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::disk::SmallDisk;
+use super::link::{Relay, SharedWiring};
+use super::person::Person;
+use super::places::Town;
+use super::process::{Process, cuadra};
+use crate::canaries;
+
+/// A node.
+#[derive(Debug)]
+pub struct Node {
+    /// Which.
+    pub town: Town,
+    /// Its member id, hex.
+    pub member: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    number: usize,
+    relay: Relay,
+    wiring: SharedWiring,
+    disk: Option<SmallDisk>,
+    process: Option<Process>,
+}
+
+impl Node {
+    /// Makes the node's folder with `cuadra init`; nothing runs yet.
+    pub async fn new(
+        town: Town,
+        number: usize,
+        folder: PathBuf,
+        disk: Option<SmallDisk>,
+        wiring: SharedWiring,
+    ) -> Node {
+        let relay = Relay::start(number, wiring.clone()).await;
+        let advertise = relay.address.to_string();
+        let population = town.population.to_string();
+        let mut arguments = vec!["init", "--yes", "--plain-http", "--http", "127.0.0.1:0", "--name", town.name];
+        arguments.extend(["--federation", "127.0.0.1:0", "--advertise", &advertise, "--role", town.role]);
+        arguments.extend(["--origin", "http://127.0.0.1"]);
+        if let Some(code) = town.code {
+            arguments.extend(["--code", code, "--population", &population]);
+        }
+        std::fs::create_dir_all(&folder).expect("a folder for the node");
+        cuadra(&folder, &arguments);
+        Node { town, member: String::new(), folder, number, relay, wiring, disk, process: None }
+    }
+
+    /// The address that other nodes dial.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.relay.address
+    }
+
+    /// Starts the process and waits until it is ready.
+    pub async fn start(&mut self) {
+        let wrapper = self.disk.as_ref().map(SmallDisk::wrapper);
+        let process = Process::start(&self.folder, wrapper.as_deref()).await;
+        let port = process.ready["federation"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
+        let port = port.unwrap_or_else(|| panic!("no address of the federation: {}", process.ready)).port();
+        self.wiring.lock().expect("no relay panics").listens(self.number, port);
+        self.member = process.ready["member"].as_str().expect("the ready line names the member").to_owned();
+        if let Some(disk) = &self.disk {
+            disk.of_process(process.number());
+        }
+        self.process = Some(process);
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self) {
+        self.process.take().expect("it runs").kill().await;
+    }
+
+    /// True while its process runs.
+    pub fn alive(&mut self) -> bool {
+        self.process.as_mut().is_some_and(Process::alive)
+    }
+
+    /// Where its pages are.
+    #[must_use]
+    pub fn base(&self) -> String {
+        let process = self.process.as_ref().unwrap_or_else(|| panic!("{} does not run", self.town.name));
+        process.ready["http"].as_str().expect("the ready line says where its pages are").to_owned()
+    }
+
+    /// Somebody who is not signed in.
+    #[must_use]
+    pub fn stranger(&self) -> Person {
+        Person::stranger(&self.base())
+    }
+
+    /// The same person after the node moved to another port.
+    #[must_use]
+    pub fn same(&self, person: &Person) -> Person {
+        person.at(&self.base())
+    }
+
+    /// A code that makes a resident.
+    #[must_use]
+    pub fn resident_code(&self) -> String {
+        code_in(&cuadra(&self.folder, &["invite", "resident"]))
+    }
+
+    /// A code that signs an operator in.
+    #[must_use]
+    pub fn operator_code(&self, name: &str) -> String {
+        code_in(&cuadra(&self.folder, &["invite", "operator", "--name", name]))
+    }
+
+    /// Somebody at the desk.
+    pub async fn operator(&self) -> Person {
+        let mut person = self.stranger();
+        person.sign_in("/api/v1/enter", &json!({ "code": self.operator_code("Turno") })).await;
+        person
+    }
+
+    /// A registered neighbour.
+    pub async fn resident(&self, name: &str) -> Person {
+        self.resident_with(name, &format!("Calle de {name} 100"), None).await
+    }
+
+    /// A registered neighbour with this address and phone.
+    pub async fn resident_with(&self, name: &str, address: &str, phone: Option<&str>) -> Person {
+        let mut person = self.stranger();
+        let code = self.resident_code();
+        let mut form = json!({ "code": code, "name": name, "address": address, "lang": "es" });
+        if let Some(phone) = phone {
+            form["phone"] = json!(phone);
+        }
+        person.sign_in("/api/v1/join", &form).await;
+        person
+    }
+
+    /// What `cuadra export incident` gives.
+    #[must_use]
+    pub fn export(&self, incident: &str) -> Vec<u8> {
+        cuadra(&self.folder, &["export", "incident", incident]).into_bytes()
+    }
+
+    /// Fails if these words are in any file of the node, in any form.
+    pub fn never_saw(&self, secret: &str) {
+        canaries::absent_below(&self.folder, secret);
+    }
+
+    /// Fails if any file of the node has this document's id, as bytes or in hex.
+    pub fn holds_no(&self, id: &str) {
+        let raw = hex::decode(id).expect("an id is hex");
+        for (path, bytes) in canaries::files_below(&self.folder) {
+            assert!(!canaries::contains(&bytes, &raw), "{id} is in {path}");
+            assert!(!canaries::contains(&bytes, id.as_bytes()), "{id} is in {path}, in hex");
+        }
+    }
+
+    /// The folder of databases, keys and blobs.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        data_of(&self.folder)
+    }
+}
+
+/// The folder of databases, keys and blobs of the node in `folder`.
+#[must_use]
+pub fn data_of(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+/// The code in what `cuadra invite` printed: the last word after a `#` or `=`.
+fn code_in(printed: &str) -> String {
+    let code = printed.split_whitespace().rev().find_map(|word| word.rsplit_once(['#', '=']));
+    code.unwrap_or_else(|| panic!("no link with a code: {printed}")).1.to_owned()
+}
