@@ -61,8 +61,10 @@ fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
         ("in UTF-16", secret.encode_utf16().flat_map(u16::to_le_bytes).collect()),
     ];
     for shift in 0..3 {
-        forms.push(("in base64", base64_core(&STANDARD_NO_PAD.encode(shifted(secret, shift)), secret, shift)));
-        forms.push(("in base64", base64_core(&URL_SAFE_NO_PAD.encode(shifted(secret, shift)), secret, shift)));
+        forms
+            .push(("in base64", base64_core(&STANDARD_NO_PAD.encode(shifted(secret, shift)), secret, shift)));
+        forms
+            .push(("in base64", base64_core(&URL_SAFE_NO_PAD.encode(shifted(secret, shift)), secret, shift)));
     }
     forms
 }
@@ -108,21 +110,21 @@ pub fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-#[test]
-fn the_search_finds_every_form() {
-    let secret = "Pasaje Ñielol 88";
-    for planted in [
-        secret.to_owned(),
-        hex::encode(secret),
-        hex::encode_upper(secret),
-        STANDARD_NO_PAD.encode(format!("x{secret}yz")),
-        STANDARD_NO_PAD.encode(format!("xy{secret}")),
-        URL_SAFE_NO_PAD.encode(format!("xyz{secret}zzz")),
-        "Pasaje%20%C3%91ielol%2088".to_owned(),
-        "Pasaje+%C3%91ielol+88".to_owned(),
-    ] {
-        assert!(found(format!("before{planted}after").as_bytes(), secret).is_some(), "{planted}");
+    #[test]
+    fn the_search_finds_every_form() {
+        let secret = "Pasaje Ñielol 88";
+        for planted in [
+            secret.to_owned(),
+            hex::encode(secret),
+            hex::encode_upper(secret),
+            STANDARD_NO_PAD.encode(format!("x{secret}yz")),
+            STANDARD_NO_PAD.encode(format!("xy{secret}")),
+            URL_SAFE_NO_PAD.encode(format!("xyz{secret}zzz")),
+            "Pasaje%20%C3%91ielol%2088".to_owned(),
+            "Pasaje+%C3%91ielol+88".to_owned(),
+        ] {
+            assert!(found(format!("before{planted}after").as_bytes(), secret).is_some(), "{planted}");
+        }
+        assert_eq!(found(b"Pasaje Nielol 88 and much else that is not it", secret), None);
     }
-    assert_eq!(found(b"Pasaje Nielol 88 and much else that is not it", secret), None);
-}
 }

@@ -31,6 +31,7 @@ pub struct Plan {
     towns: Vec<Town>,
     wiring: SharedWiring,
     disks: Vec<Option<SmallDisk>>,
+    keep_ports: bool,
 }
 
 /// A running federation. Its processes end with it, and its folder goes.
@@ -58,19 +59,36 @@ impl Plan {
         disk
     }
 
+    /// Lets every node keep the port of its pages over a restart, as browsers need it.
+    pub fn keep_ports(&mut self) {
+        self.keep_ports = true;
+    }
+
     /// Starts every node and waits until all of them are ready.
     pub async fn run(self) -> Cluster {
         let mut nodes = Vec::new();
         for (number, (town, disk)) in self.towns.iter().zip(&self.disks).enumerate() {
             let folder = folder_of(&self.folder, number);
-            nodes.push(Node::new(*town, number, folder, disk.clone(), self.wiring.clone()).await);
+            let under = above(&self.towns, *town);
+            nodes.push(Node::new(*town, under, number, folder, disk.clone(), self.wiring.clone()).await);
         }
-        roster::found(self.folder.path(), &mut nodes);
+        roster::found(self.folder.path(), &nodes);
         for node in &mut nodes {
             node.start().await;
+            if self.keep_ports {
+                node.keep_port();
+            }
         }
         Cluster { nodes, wiring: self.wiring, folder: self.folder }
     }
+}
+
+/// The office above a town in this federation.
+fn above(towns: &[Town], town: Town) -> Option<&'static str> {
+    let offices = [places::PRECINCT, places::NATIONAL];
+    let higher = offices.iter().skip_while(|office| town.code.is_none() && **office != town);
+    let mut higher = higher.filter(|office| **office != town && towns.contains(office));
+    higher.next().map(|office| office.name)
 }
 
 fn folder_of(folder: &TempDir, number: usize) -> PathBuf {
@@ -78,7 +96,10 @@ fn folder_of(folder: &TempDir, number: usize) -> PathBuf {
 }
 
 fn place(towns: &[Town], town: Town) -> usize {
-    towns.iter().position(|one| *one == town).unwrap_or_else(|| panic!("{} is not in this federation", town.name))
+    towns
+        .iter()
+        .position(|one| *one == town)
+        .unwrap_or_else(|| panic!("{} is not in this federation", town.name))
 }
 
 impl Cluster {
@@ -88,7 +109,7 @@ impl Cluster {
     pub fn laid_out(towns: &[Town]) -> Plan {
         let folder = tempfile::Builder::new().prefix("cuadra-").tempdir().expect("a folder for the test");
         let wiring = Arc::new(Mutex::new(Wiring::default()));
-        Plan { folder, towns: towns.to_vec(), wiring, disks: vec![None; towns.len()] }
+        Plan { folder, towns: towns.to_vec(), wiring, disks: vec![None; towns.len()], keep_ports: false }
     }
 
     /// A running federation of these towns.

@@ -1,5 +1,6 @@
 //! `cargo dev`: what a developer of cuadra runs beside the tests.
 
+mod federation;
 mod limits;
 
 use std::path::Path;
@@ -15,6 +16,8 @@ struct Dev {
 
 #[derive(Subcommand)]
 enum Tool {
+    /// Run a small federation for journeys in a browser, until standard input ends
+    Federation,
     /// Write docs/limits.md anew from the limits in the code
     Limits {
         /// Write nothing; fail if the page is out of date
@@ -27,6 +30,7 @@ fn main() -> anyhow::Result<()> {
     let dev = Dev::parse();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     match dev.tool {
+        Tool::Federation => tokio::runtime::Runtime::new()?.block_on(federation::serve()),
         Tool::Limits { check } => limits::write(root, check),
     }
 }

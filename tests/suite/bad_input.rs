@@ -5,8 +5,8 @@ use reqwest::Method;
 use reqwest::header::{ACCEPT_LANGUAGE, CONTENT_TYPE, ORIGIN};
 use serde_json::{Value, json};
 
-use tests::cluster::places::{AT_SEA, MIDDLE_OF_SAN_MIGUEL, SAN_MIGUEL};
 use tests::cluster::Cluster;
+use tests::cluster::places::{AT_SEA, MIDDLE_OF_SAN_MIGUEL, SAN_MIGUEL};
 
 /// The id of the `number`th alert of a test.
 fn id(number: u64) -> String {
@@ -27,7 +27,11 @@ async fn a_report_that_cannot_be_used_is_refused_clearly_and_leaves_nothing() {
     let cluster = Cluster::start(&[SAN_MIGUEL]).await;
     let ana = cluster[SAN_MIGUEL].resident("Ana").await;
     let operator = cluster[SAN_MIGUEL].operator().await;
-    let raw = |body: &str| ana.request(Method::POST, "/api/v1/alerts").header(CONTENT_TYPE, "application/json").body(body.to_owned());
+    let raw = |body: &str| {
+        ana.request(Method::POST, "/api/v1/alerts")
+            .header(CONTENT_TYPE, "application/json")
+            .body(body.to_owned())
+    };
 
     let refused = [
         ("no JSON", raw("{\"alert\": "), 400),
@@ -37,22 +41,69 @@ async fn a_report_that_cannot_be_used_is_refused_clearly_and_leaves_nothing() {
         ("not UTF-8 in a text", raw("{\"alert\":\"\\ud800\"}"), 400),
         ("too large", raw(&format!("{{\"text\":\"{}\"}}", "x".repeat(200_000))), 413),
         ("not JSON by its type", raw("kind=noise").header(CONTENT_TYPE, "text/plain"), 415),
-        ("no alert id", ana.request(Method::POST, "/api/v1/alerts").json(&with(report(1), "alert", Value::Null)), 422),
-        ("a short alert id", ana.request(Method::POST, "/api/v1/alerts").json(&with(report(1), "alert", json!("abc"))), 422),
-        ("an unknown kind", ana.request(Method::POST, "/api/v1/alerts").json(&with(report(2), "kind", json!("dragon"))), 422),
-        ("a kind that is no text", ana.request(Method::POST, "/api/v1/alerts").json(&with(report(2), "kind", json!(7))), 422),
-        ("an unknown urgency", ana.request(Method::POST, "/api/v1/alerts").json(&with(report(3), "urgency", json!("now"))), 422),
-        ("a place off the Earth", ana.request(Method::POST, "/api/v1/alerts").json(&with(report(4), "point", json!({"lat": 91, "lon": 0}))), 422),
-        ("half a place", ana.request(Method::POST, "/api/v1/alerts").json(&with(report(4), "point", json!({"lat": -33.5}))), 422),
-        ("too many words", ana.request(Method::POST, "/api/v1/alerts").json(&with(report(5), "text", json!("x".repeat(20_000)))), 422),
+        (
+            "no alert id",
+            ana.request(Method::POST, "/api/v1/alerts").json(&with(report(1), "alert", Value::Null)),
+            422,
+        ),
+        (
+            "a short alert id",
+            ana.request(Method::POST, "/api/v1/alerts").json(&with(report(1), "alert", json!("abc"))),
+            422,
+        ),
+        (
+            "an unknown kind",
+            ana.request(Method::POST, "/api/v1/alerts").json(&with(report(2), "kind", json!("dragon"))),
+            422,
+        ),
+        (
+            "a kind that is no text",
+            ana.request(Method::POST, "/api/v1/alerts").json(&with(report(2), "kind", json!(7))),
+            422,
+        ),
+        (
+            "an unknown urgency",
+            ana.request(Method::POST, "/api/v1/alerts").json(&with(report(3), "urgency", json!("now"))),
+            422,
+        ),
+        (
+            "a place off the Earth",
+            ana.request(Method::POST, "/api/v1/alerts").json(&with(
+                report(4),
+                "point",
+                json!({"lat": 91, "lon": 0}),
+            )),
+            422,
+        ),
+        (
+            "half a place",
+            ana.request(Method::POST, "/api/v1/alerts").json(&with(
+                report(4),
+                "point",
+                json!({"lat": -33.5}),
+            )),
+            422,
+        ),
+        (
+            "too many words",
+            ana.request(Method::POST, "/api/v1/alerts").json(&with(
+                report(5),
+                "text",
+                json!("x".repeat(20_000)),
+            )),
+            422,
+        ),
     ];
     for (what, request, status) in refused {
         let answer = ana.send(request).await;
         assert!((400..500).contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
         assert_eq!(answer.media_type, "application/problem+json", "{what}: {}", answer.text());
         // The class is what people are told by; which of 400 and 422 a bad field is, is not a promise.
-        assert!(answer.status == status || (matches!(status, 400 | 422) && matches!(answer.status, 400 | 422)),
-            "{what}: {} instead of {status}", answer.status);
+        assert!(
+            answer.status == status || (matches!(status, 400 | 422) && matches!(answer.status, 400 | 422)),
+            "{what}: {} instead of {status}",
+            answer.status
+        );
         answer.problem(answer.status);
     }
     assert!(operator.queue().await.is_empty(), "something that was refused was kept");
@@ -115,7 +166,8 @@ async fn an_sos_is_kept_whatever_is_wrong_with_it() {
         assert_eq!(detail["incident"]["urgency"], "emergency", "{what}");
     }
     // The plain form of a browser without JavaScript, from a session that is over.
-    let form = stale.request(Method::POST, "/alerts").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let form =
+        stale.request(Method::POST, "/alerts").header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     let answer = stale.send(form.body(format!("kind=sos&alert={}", id(90)))).await;
     assert!(answer.status < 400, "{} {}", answer.status, answer.text());
     // And many at once: an SOS is never told that there are too many.
@@ -136,7 +188,10 @@ async fn what_needs_a_session_refuses_a_stale_one_and_another_sites_page() {
 
     let plain = reqwest::Client::new().post(format!("{}/api/v1/alerts", ana.base));
     let cookie = ana.cookie.clone().expect("signed in");
-    let crossed = plain.header("Cookie", cookie).header(ORIGIN, "https://evil.example").header("Sec-Fetch-Site", "cross-site");
+    let crossed = plain
+        .header("Cookie", cookie)
+        .header(ORIGIN, "https://evil.example")
+        .header("Sec-Fetch-Site", "cross-site");
     assert_eq!(ana.send(crossed.json(&report(2))).await.problem(403), "other_site");
     assert_eq!(ana.get("/api/v1/alerts").await.expect(200), json!([]));
 }

@@ -25,7 +25,12 @@ fn alert(id: &str) -> Value {
 }
 
 /// Posts alert after alert until the node is gone; gives the acknowledged ones and their incidents.
-async fn post_until_gone(person: Person, round: usize, poster: usize, acknowledged: &AtomicUsize) -> Vec<(String, String)> {
+async fn post_until_gone(
+    person: Person,
+    round: usize,
+    poster: usize,
+    acknowledged: &AtomicUsize,
+) -> Vec<(String, String)> {
     let mut stored = Vec::new();
     for number in 0..ALERTS_A_ROUND {
         let id = alert_id(round, poster, number);
@@ -60,7 +65,10 @@ async fn every_acknowledged_alert_is_there_exactly_once_after_kill_9() {
             futures_util::future::join_all(posters).await
         };
         let killing = async {
-            wait_for("some acknowledgements", async || (count.load(Ordering::SeqCst) >= kill_after).then_some(())).await;
+            wait_for("some acknowledgements", async || {
+                (count.load(Ordering::SeqCst) >= kill_after).then_some(())
+            })
+            .await;
             cluster.kill(SAN_MIGUEL).await;
         };
         let (stored, ()) = tokio::join!(posting, killing);

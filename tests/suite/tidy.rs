@@ -144,7 +144,9 @@ fn files_and_lines_stay_short() {
         if lines > FILE_LINES_MAX {
             violations.push(format!("{}: {lines} lines, {FILE_LINES_MAX} at most", source.path));
         }
-        for (number, line) in source.text.lines().enumerate() {
+        // Templates: a line break is a space on the page.
+        let lines = source.text.lines().filter(|_| source.extension() != "html");
+        for (number, line) in lines.enumerate() {
             let characters = line.chars().count();
             if characters > LINE_CHARS_MAX {
                 violations.push(format!("{}:{}: {characters} characters", source.path, number + 1));

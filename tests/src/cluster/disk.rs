@@ -54,7 +54,8 @@ impl SmallDisk {
 
     /// Fills what is free, to the last byte.
     pub fn fill(&self) {
-        let mut file = OpenOptions::new().create(true).append(true).open(self.filler()).expect("a file there");
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(self.filler()).expect("a file there");
         for size in [64 * 1024, 4 * 1024, 512, 1] {
             let block = vec![0x55; size];
             while file.write(&block).is_ok_and(|written| written == size) {}

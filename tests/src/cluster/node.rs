@@ -32,6 +32,7 @@ impl Node {
     /// Makes the node's folder with `cuadra init`; nothing runs yet.
     pub async fn new(
         town: Town,
+        under: Option<&str>,
         number: usize,
         folder: PathBuf,
         disk: Option<SmallDisk>,
@@ -40,9 +41,13 @@ impl Node {
         let relay = Relay::start(number, wiring.clone()).await;
         let advertise = relay.address.to_string();
         let population = town.population.to_string();
-        let mut arguments = vec!["init", "--yes", "--plain-http", "--http", "127.0.0.1:0", "--name", town.name];
+        let mut arguments =
+            vec!["init", "--yes", "--plain-http", "--http", "127.0.0.1:0", "--name", town.name];
         arguments.extend(["--federation", "127.0.0.1:0", "--advertise", &advertise, "--role", town.role]);
         arguments.extend(["--origin", "http://127.0.0.1"]);
+        if let Some(under) = under {
+            arguments.extend(["--under", under]);
+        }
         if let Some(code) = town.code {
             arguments.extend(["--code", code, "--population", &population]);
         }
@@ -61,7 +66,8 @@ impl Node {
     pub async fn start(&mut self) {
         let wrapper = self.disk.as_ref().map(SmallDisk::wrapper);
         let process = Process::start(&self.folder, wrapper.as_deref()).await;
-        let port = process.ready["federation"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
+        let port =
+            process.ready["federation"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
         let port = port.unwrap_or_else(|| panic!("no address of the federation: {}", process.ready)).port();
         self.wiring.lock().expect("no relay panics").listens(self.number, port);
         self.member = process.ready["member"].as_str().expect("the ready line names the member").to_owned();
@@ -69,6 +75,16 @@ impl Node {
             disk.of_process(process.number());
         }
         self.process = Some(process);
+    }
+
+    /// Writes the port of its pages into its configuration, so that it has the same after a restart.
+    pub fn keep_port(&self) {
+        let path = self.folder.join("cuadra.toml");
+        let text = std::fs::read_to_string(&path).expect("the configuration is there");
+        let port = self.base().rsplit(':').next().expect("a base has a port").to_owned();
+        let (before, after) = text.split_once("[http]").expect("the configuration has a part for pages");
+        let after = after.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1);
+        std::fs::write(&path, format!("{before}[http]{after}")).expect("the configuration can be written");
     }
 
     /// SIGKILL.
