@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use tests::cluster::places::{NATIONAL, PRECINCT, SAN_JOAQUIN, SAN_MIGUEL};
 use tests::cluster::{Cluster, Town};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::task::spawn_blocking;
 
 /// The towns that a journey may name.
 const TOWNS: [(&str, Town); 4] = [
@@ -23,13 +23,13 @@ pub async fn serve() -> anyhow::Result<()> {
     let urls: serde_json::Map<String, Value> =
         TOWNS.iter().map(|(name, town)| ((*name).to_owned(), json!(cluster[*town].base()))).collect();
     println!("{}", json!({ "nodes": urls, "folder": cluster.folder() }));
-    let mut lines = BufReader::new(tokio::io::stdin()).lines();
-    while let Some(line) = lines.next_line().await? {
+    loop {
+        let line = spawn_blocking(|| std::io::stdin().lines().next()).await?;
+        let Some(line) = line.transpose()? else { return Ok(()) };
         let words: Vec<&str> = line.split_whitespace().collect();
         let answer = carry_out(&mut cluster, &words).await.unwrap_or_else(|| json!({ "unknown": line }));
         println!("{answer}");
     }
-    Ok(())
 }
 
 async fn carry_out(cluster: &mut Cluster, words: &[&str]) -> Option<Value> {
