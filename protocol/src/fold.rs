@@ -305,4 +305,6 @@ fn pending_offer(document: &Document, winner: usize) -> Option<PendingOffer> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;
