@@ -118,13 +118,37 @@ impl Mistake {
         let before = text.get(..span.start).unwrap_or(text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let may_be_secret = stage == Stage::Syntax || error.message().contains(NEVER_INLINE);
+        let value = if may_be_secret { None } else { snippet(text, span) };
         Mistake {
             file: file.to_owned(),
             line: before.matches('\n').count() + 1,
             column: before.get(line_start..).unwrap_or("").chars().count() + 1,
-            value: if may_be_secret { None } else { snippet(text, span) },
-            expected: error.message().trim().replace('\n', ": "),
+            expected: plain(error.message(), value.is_some()),
+            value,
         }
+    }
+}
+
+/// The parser's words in a form for people: without the value where it is shown already, and without the
+/// names of the program's own types.
+fn plain(message: &str, value_is_shown: bool) -> String {
+    let message = message.trim().replace('\n', ": ");
+    let repeats = ["invalid type", "invalid value", "unknown variant"];
+    let kept = match message.split_once(", expected ") {
+        Some((start, rest)) if value_is_shown && repeats.iter().any(|word| start.starts_with(word)) => {
+            format!("expected {rest}")
+        }
+        _ => message,
+    };
+    match kept.as_str() {
+        "expected u64" => "expected a whole number, 0 or more".to_owned(),
+        "expected u32" => format!("expected a whole number from 0 to {}", u32::MAX),
+        "expected a nonzero u64" => "expected a whole number, 1 or more".to_owned(),
+        "expected a nonzero u32" => format!("expected a whole number from 1 to {}", u32::MAX),
+        "expected a boolean" => "expected true or false".to_owned(),
+        "expected a sequence" => "expected a list in square brackets".to_owned(),
+        text if text.starts_with("expected struct ") => "expected a table of settings".to_owned(),
+        _ => kept,
     }
 }
 
@@ -140,3 +164,6 @@ fn snippet(text: &str, span: Range<usize>) -> Option<String> {
     let short: String = line.chars().take(VALUE_CHARS_MAX).collect();
     Some(if short.len() < line.len() { format!("{short}…") } else { short })
 }
+
+#[cfg(test)]
+mod tests;

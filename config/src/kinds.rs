@@ -77,18 +77,33 @@ impl Config {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    kind: String,
+    kind: KindName,
     #[serde(skip_serializing_if = "Option::is_none")]
     label: Option<Name>,
     #[serde(default = "yes")]
     enabled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    private: Option<bool>,
+    private: Option<Tightened>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    buffer_m: Option<u32>,
+    buffer_m: Option<BufferM>,
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<Service>,
 }
+
+/// The name of a kind that the federation has.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+struct KindName(&'static Kind);
+
+/// `true`, and nothing else.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "bool", into = "bool")]
+struct Tightened;
+
+/// A buffer within its limit.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+struct BufferM(u32);
 
 /// Why a `[[kinds]]` entry was refused.
 #[derive(Debug, thiserror::Error)]
@@ -97,33 +112,66 @@ enum BadKind {
     Unknown,
     #[error("expected `private = true` or no `private` at all: privacy can only be tightened")]
     Loosens,
-    #[error("expected buffer_m from 0 to {BUFFER_M_MAX} metres")]
+    #[error("expected a distance from 0 to {BUFFER_M_MAX} metres")]
     TooWide,
-    #[error("expected no buffer_m: a private kind is never shared by distance")]
-    PrivateBuffer,
-    #[error("expected `enabled = true`: an SOS is always taken")]
+    #[error("expected no buffer_m for {0}: a private kind is never shared by distance")]
+    PrivateBuffer(&'static str),
+    #[error("expected sos without `enabled = false`: an SOS is always taken")]
     NoSos,
+}
+
+impl TryFrom<String> for KindName {
+    type Error = BadKind;
+    fn try_from(name: String) -> Result<Self, BadKind> {
+        Kind::by_name(&name).map(KindName).ok_or(BadKind::Unknown)
+    }
+}
+
+impl From<KindName> for &'static str {
+    fn from(name: KindName) -> Self {
+        name.0.name
+    }
+}
+
+impl TryFrom<bool> for Tightened {
+    type Error = BadKind;
+    fn try_from(private: bool) -> Result<Self, BadKind> {
+        if private { Ok(Tightened) } else { Err(BadKind::Loosens) }
+    }
+}
+
+impl From<Tightened> for bool {
+    fn from(_: Tightened) -> Self {
+        true
+    }
+}
+
+impl TryFrom<u32> for BufferM {
+    type Error = BadKind;
+    fn try_from(metres: u32) -> Result<Self, BadKind> {
+        if metres <= BUFFER_M_MAX { Ok(BufferM(metres)) } else { Err(BadKind::TooWide) }
+    }
+}
+
+impl From<BufferM> for u32 {
+    fn from(metres: BufferM) -> Self {
+        metres.0
+    }
 }
 
 impl TryFrom<Written> for KindEdit {
     type Error = BadKind;
 
     fn try_from(written: Written) -> Result<Self, BadKind> {
-        let kind = Kind::by_name(&written.kind).ok_or(BadKind::Unknown)?;
-        if written.private == Some(false) {
-            return Err(BadKind::Loosens);
+        let Written { kind: KindName(kind), label, enabled, private, buffer_m, service } = written;
+        let private = private.is_some();
+        let buffer_m = buffer_m.map(|BufferM(metres)| metres);
+        if (private || kind.private) && buffer_m.is_some_and(|metres| metres > 0) {
+            return Err(BadKind::PrivateBuffer(kind.name));
         }
-        if written.buffer_m.is_some_and(|metres| metres > BUFFER_M_MAX) {
-            return Err(BadKind::TooWide);
-        }
-        let private = written.private.is_some();
-        if (private || kind.private) && written.buffer_m.is_some_and(|metres| metres > 0) {
-            return Err(BadKind::PrivateBuffer);
-        }
-        if kind.name == "sos" && !written.enabled {
+        if kind.name == "sos" && !enabled {
             return Err(BadKind::NoSos);
         }
-        let Written { label, enabled, buffer_m, service, .. } = written;
         Ok(KindEdit { kind, label, enabled, private, buffer_m, service })
     }
 }
@@ -131,14 +179,8 @@ impl TryFrom<Written> for KindEdit {
 impl From<KindEdit> for Written {
     fn from(edit: KindEdit) -> Self {
         let KindEdit { kind, label, enabled, private, buffer_m, service } = edit;
-        Written {
-            kind: kind.name.to_owned(),
-            label,
-            enabled,
-            private: private.then_some(true),
-            buffer_m,
-            service,
-        }
+        let private = private.then_some(Tightened);
+        Written { kind: KindName(kind), label, enabled, private, buffer_m: buffer_m.map(BufferM), service }
     }
 }
 

@@ -157,3 +157,39 @@ impl<'de> Deserialize<'de> for Text {
         String::deserialize(deserializer).map(Text).map_err(|_| serde::de::Error::custom(NEVER_INLINE))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secret_is_read_from_its_file_and_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        std::fs::write(&path, "hunter2\r\n").unwrap();
+        let secret = Secret::File(path.clone());
+        let text = secret.read().unwrap();
+        assert_eq!(text.reveal(), "hunter2");
+        let shown = format!("{text:?} {secret} {secret:?} {}", serde_json::to_string(&secret).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
+
+        std::fs::write(&path, "\n").unwrap();
+        assert!(matches!(secret.read(), Err(SecretError::Empty(_))));
+        std::fs::write(&path, "x".repeat(usize::try_from(SECRET_BYTES_MAX).unwrap() + 1)).unwrap();
+        assert!(matches!(secret.read(), Err(SecretError::TooLarge(_))));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(secret.read(), Err(SecretError::File(..))));
+    }
+
+    #[test]
+    fn secret_is_read_from_the_environment_and_not_shown() {
+        let secret = Secret::Env("CUADRA_TOKEN".to_owned());
+        let text = secret.read_with(|name| (name == "CUADRA_TOKEN").then(|| "hunter2".to_owned())).unwrap();
+        assert_eq!(text.reveal(), "hunter2");
+        let missing = secret.read_with(|_| None).unwrap_err();
+        assert_eq!(
+            missing.to_string(),
+            "the environment variable CUADRA_TOKEN, which should hold a secret, is not set"
+        );
+    }
+}

@@ -2,6 +2,7 @@
 //! What a value may be is held by the types of `values`, so a `Config` that exists is usable.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 
 use protocol::ids::{Code, MemberId};
@@ -10,7 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::kinds::KindEdit;
 use crate::roles::NodeRole;
 use crate::secret::Secret;
-use crate::values::{EmergencyNumber, HostPort, Language, Name, Origin, Percent, TimeZoneName, unique};
+use crate::values::{
+    EmergencyNumber, HostPort, Language, Name, Origin, Percent, TimeZoneName, ip_addresses, socket_address,
+    unique,
+};
 
 /// Everything an operator can set: the whole of `cuadra.toml`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -76,12 +80,14 @@ pub struct Jurisdiction {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Address and port to listen on.
+    #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
     /// What people type: scheme, host name and port. Cookies and links hang on it.
     pub origin: Origin,
     /// How connections are encrypted.
     pub tls: Tls,
     /// Addresses of reverse proxies whose `Forwarded` headers are believed.
+    #[serde(deserialize_with = "ip_addresses")]
     pub trusted_proxies: Vec<IpAddr>,
 }
 
@@ -112,6 +118,7 @@ pub struct TlsFiles {
 #[serde(deny_unknown_fields, default)]
 pub struct Federation {
     /// UDP address and port to listen on.
+    #[serde(deserialize_with = "socket_address")]
     pub listen: SocketAddr,
     /// What other nodes dial; the listening address if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,13 +163,13 @@ pub struct Storage {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Largest photo that is taken in, in bytes, before it is re-encoded.
-    pub photo_bytes_max: u64,
+    pub photo_bytes_max: NonZeroU64,
     /// Days that a person stays signed in without coming back.
-    pub session_days: u32,
+    pub session_days: NonZeroU32,
     /// Days that an invitation can be used.
-    pub invitation_days: u32,
+    pub invitation_days: NonZeroU32,
     /// Pages that may be open live at once; further ones reload by themselves instead.
-    pub live_pages_max: u32,
+    pub live_pages_max: NonZeroU32,
 }
 
 /// `[territory]`: boundaries that replace the built-in ones.
@@ -269,10 +276,10 @@ impl Default for Storage {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            photo_bytes_max: 8 * 1024 * 1024,
-            session_days: 90,
-            invitation_days: 30,
-            live_pages_max: 2_000,
+            photo_bytes_max: const { NonZeroU64::new(8 * 1024 * 1024).expect("not zero") },
+            session_days: const { NonZeroU32::new(90).expect("not zero") },
+            invitation_days: const { NonZeroU32::new(30).expect("not zero") },
+            live_pages_max: const { NonZeroU32::new(2_000).expect("not zero") },
         }
     }
 }

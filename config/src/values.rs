@@ -2,6 +2,7 @@
 //! the program could not use, and says what it expected.
 
 use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -44,8 +45,17 @@ macro_rules! text_value {
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                $name::parse(&text).ok_or_else(|| D::Error::custom(concat!("expected ", $expected)))
+                struct Words;
+                impl serde::de::Visitor<'_> for Words {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($expected)
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        $name::parse(text).ok_or_else(|| E::custom(concat!("expected ", $expected)))
+                    }
+                }
+                deserializer.deserialize_str(Words)
             }
         }
     };
@@ -206,6 +216,21 @@ impl<'de> Deserialize<'de> for Percent {
     }
 }
 
+/// An IP address with a port to listen on.
+pub(crate) fn socket_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let text = String::deserialize(deserializer).ok();
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| D::Error::custom("expected an IP address and a port, such as \"127.0.0.1:8101\""))
+}
+
+/// A list of IP addresses.
+pub(crate) fn ip_addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpAddr>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer).ok();
+    texts
+        .and_then(|texts| texts.iter().map(|text| text.parse().ok()).collect())
+        .ok_or_else(|| D::Error::custom("expected a list of IP addresses, such as [\"10.0.0.2\"]"))
+}
+
 /// The list, if no two of its entries have the same `key`.
 pub(crate) fn unique<T, E: serde::de::Error>(list: Vec<T>, key: impl Fn(&T) -> String) -> Result<Vec<T>, E> {
     let mut seen = std::collections::BTreeSet::new();
@@ -241,4 +266,62 @@ fn is_host(text: &str) -> bool {
                 && !label.starts_with('-')
                 && !label.ends_with('-')
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_pass_their_own_checks() {
+        let config = crate::Config::default();
+        assert_eq!(config.node.name.as_str(), "cuadra");
+        assert_eq!(config.node.emergency_number.as_str(), "133");
+        assert_eq!(config.node.time_zone.as_str(), "America/Santiago");
+        assert_eq!(config.http.origin.host(), "localhost");
+    }
+
+    #[test]
+    fn names_and_numbers_are_what_people_write() {
+        assert!(Name::parse(&"ñ".repeat(NAME_CHARS_MAX)).is_some());
+        for text in ["", " a", "a\tb", &"x".repeat(NAME_CHARS_MAX + 1)] {
+            assert_eq!(Name::parse(text), None, "{text:?}");
+        }
+        for text in ["133", "+56 2 2922 0000", "1416"] {
+            assert!(EmergencyNumber::parse(text).is_some(), "{text}");
+        }
+        for text in ["", "+", " 133", "133a", "123456789012345678901"] {
+            assert_eq!(EmergencyNumber::parse(text), None, "{text}");
+        }
+        for text in ["America/Punta_Arenas", "UTC", "Etc/GMT+3"] {
+            assert!(TimeZoneName::parse(text).is_some(), "{text}");
+        }
+        for text in ["", "America/", "/etc/passwd", "../x", "a b"] {
+            assert_eq!(TimeZoneName::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn origin_and_address_are_split_into_host_and_port() {
+        let hosts = ["http://la-pintana.localhost:8101", "https://[::1]:8443", "https://alerta.cl"]
+            .map(|text| Origin::parse(text).unwrap().host().to_owned());
+        assert_eq!(hosts, ["la-pintana.localhost", "[::1]", "alerta.cl"]);
+        for text in
+            ["alerta.cl", "ftp://a", "https://", "https://a/", "https://a:0", "https://a_b", "http://a:b"]
+        {
+            assert_eq!(Origin::parse(text), None, "{text}");
+        }
+        for text in ["10.0.0.7:8444", "[::1]:8444", "alerta.cl:1"] {
+            assert!(HostPort::parse(text).is_some(), "{text}");
+        }
+        for text in ["10.0.0.7", "::1:8444:", "[::g]:1", ":1", "a:65536", "a:+1", "-a:1"] {
+            assert_eq!(HostPort::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn percent_is_from_one_to_a_hundred() {
+        let values = [0, 1, 100, 101].map(|percent| Percent::new(percent).map(Percent::value));
+        assert_eq!(values, [None, Some(1), Some(100), None]);
+    }
 }
