@@ -22,5 +22,6 @@ pub mod kind;
 pub mod limits;
 pub mod message;
 pub mod operation;
+pub mod replica;
 pub mod roster;
 pub mod wire;

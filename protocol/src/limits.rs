@@ -86,6 +86,12 @@ pub const DIGEST_PREFIX_NIBBLES_MAX: usize = 16;
 pub const DIGEST_WALK_MAX: u32 = 512;
 /// Documents offered to one peer and not confirmed yet. More wait their turn, urgent and newest first.
 pub const OFFERS_IN_FLIGHT_MAX: usize = 64;
+/// An offered document that was not confirmed gives its place to the next one after this long, in ms.
+pub const OFFER_TIMEOUT_MS: u64 = 10_000;
+/// Rejected envelopes remembered until the store shows them as rejected. More: the oldest goes.
+pub const REFUSALS_KEPT_MAX: usize = 256;
+/// Rows of `due` cleared when a digest is equal. More: at the next equal digest.
+pub const DUE_CLEARED_MAX: usize = 1_024;
 /// Documents that one peer and this node are talking about. More: the one quiet for longest is
 /// forgotten, and the digest finds it again.
 pub const TALKS_MAX: usize = 1_024;

@@ -1,0 +1,127 @@
+//! What came from a peer, after the work that needs no state: signatures, operation hashes and blob
+//! commitments are checked here, in the connection's own task and so on all cores.
+
+use crate::envelope::{SignedEnvelope, VerifiedEnvelope, VerifyError};
+use crate::ids::{DocId, EnvelopeId, Millis, commitment};
+use crate::message::{InlineBlob, Items, Message};
+use crate::roster::RosterChain;
+
+/// What is wrong with a copy that proves nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Fault {
+    /// The roster that it names has no such author or key.
+    #[error("the roster that it names has no such author or key")]
+    UnknownKey,
+    /// The signature does not hold.
+    #[error("the signature does not hold")]
+    BadSignature,
+    /// The operation's bytes are not the ones that were signed.
+    #[error("the operation's bytes are not the ones that were signed")]
+    OperationHash,
+    /// The frame says that it is of another document than it says itself.
+    #[error("the message says another document than the envelope")]
+    OtherDocument,
+    /// A blob's content is not what its commitment says.
+    #[error("a blob's content is not what its commitment says")]
+    Commitment,
+}
+
+/// An envelope after its signature was looked at.
+#[derive(Debug, Clone)]
+pub enum Checked {
+    /// Its signature and operation hash hold.
+    Verified(VerifiedEnvelope),
+    /// The roster version that it names is not here.
+    UnknownRoster(Box<SignedEnvelope>),
+    /// The copy is worthless.
+    Faulty(EnvelopeId, Fault),
+}
+
+/// One envelope of a message.
+#[derive(Debug, Clone)]
+pub struct ArrivedItem {
+    /// How long ago it was written.
+    pub age: Millis,
+    /// The envelope.
+    pub envelope: Checked,
+    /// Small blobs that came along; their commitments hold.
+    pub blobs: Vec<InlineBlob>,
+    /// True if a blob's commitment did not hold; that blob is not in `blobs`.
+    pub spoiled_blob: bool,
+}
+
+/// The envelopes of a `body` or an `answer`.
+#[derive(Debug, Clone)]
+pub struct ArrivedItems {
+    /// The document that the message names.
+    pub doc: DocId,
+    /// True for an `answer`.
+    pub answer: bool,
+    /// The envelopes.
+    pub items: Vec<ArrivedItem>,
+}
+
+/// A message ready for [`super::Replica::handle`].
+#[derive(Debug, Clone)]
+pub enum Arrived {
+    /// A `body` or an `answer`.
+    Items(ArrivedItems),
+    /// Any other message.
+    Plain(Message),
+}
+
+impl Arrived {
+    /// Verifies whatever is signed in a message. Costs one Ed25519 verification per envelope.
+    #[must_use]
+    pub fn check(message: Message, rosters: &RosterChain) -> Arrived {
+        let answer = matches!(message, Message::Answer(_));
+        match message {
+            Message::Body(items) | Message::Answer(items) => {
+                Arrived::Items(check_items(items, answer, rosters))
+            }
+            plain @ (Message::Welcome(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::Contact(_)
+            | Message::RosterWant(_)
+            | Message::Roster(_)
+            | Message::Have(_)
+            | Message::Want(_)
+            | Message::DigestRoot(_)
+            | Message::DigestChildren(_)
+            | Message::DigestLeaf(_)
+            | Message::BlobWant(_)
+            | Message::BlobPiece(_)
+            | Message::BlobNone(_)) => Arrived::Plain(plain),
+        }
+    }
+}
+
+fn check_items(items: Items, answer: bool, rosters: &RosterChain) -> ArrivedItems {
+    let doc = items.doc;
+    let items = items.items.into_iter().map(|item| {
+        let named = item.envelope.header().blobs.clone();
+        let count = item.blobs.len();
+        let kept = |blob: &InlineBlob| {
+            commitment(&blob.salt, &blob.content) == blob.id && named.iter().any(|named| named.id == blob.id)
+        };
+        let blobs: Vec<InlineBlob> = item.blobs.into_iter().filter(kept).collect();
+        let envelope = check_envelope(item.envelope, &doc, rosters);
+        ArrivedItem { age: item.age, envelope, spoiled_blob: blobs.len() < count, blobs }
+    });
+    ArrivedItems { doc, answer, items: items.collect() }
+}
+
+pub(super) fn check_envelope(envelope: SignedEnvelope, doc: &DocId, rosters: &RosterChain) -> Checked {
+    let id = envelope.id();
+    if envelope.header().doc != *doc {
+        return Checked::Faulty(id, Fault::OtherDocument);
+    }
+    match envelope.verify(rosters) {
+        Ok(verified) => Checked::Verified(verified),
+        Err(VerifyError::UnknownRoster(envelope)) => Checked::UnknownRoster(envelope),
+        Err(VerifyError::UnknownKey) => Checked::Faulty(id, Fault::UnknownKey),
+        Err(VerifyError::BadSignature) => Checked::Faulty(id, Fault::BadSignature),
+        Err(VerifyError::OperationHash) => Checked::Faulty(id, Fault::OperationHash),
+    }
+}

@@ -1,0 +1,479 @@
+//! `have`, `want` and the envelopes between them: what is asked of a peer, what it is told, and how what
+//! it sends comes in.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::arrival::{ArrivedItem, ArrivedItems, Checked};
+use super::loaded::{Batch, View};
+use super::parking::{Parked, Stage};
+use super::peer::Asked;
+use super::{Arrival, Output, Replica, Shelf};
+use crate::admission::{Ground, Refusal, Verdict, admit};
+use crate::audience::Audience;
+use crate::digest::Fingerprint;
+use crate::document::Document;
+use crate::ids::{DocId, EnvelopeId, MemberId};
+use crate::limits::{HEADS_MAX, HELD_IDS_MAX, REFUSALS_KEPT_MAX, WANT_IDS_MAX};
+use crate::message::{Have, InlineBlob, Item, Items, Lane, Message, Want};
+
+/// What became of envelopes on their way in.
+#[derive(Debug, Default)]
+struct Intake {
+    /// True if any will be stored.
+    stores: bool,
+    /// Parents that are not here, by the peer who named them.
+    missing: BTreeMap<MemberId, BTreeSet<EnvelopeId>>,
+    /// True if any is parked.
+    parks: bool,
+}
+
+impl Replica {
+    /// A document as this peer may see it; none if it is not here, or not the peer's, or not ours. The
+    /// three look the same from outside.
+    pub(super) fn view_for(&mut self, peer: &MemberId, doc: &DocId, shelf: &dyn Shelf) -> Option<View> {
+        let view = self.loaded.view(doc, shelf, &self.rosters)?;
+        let audience = &view.audience;
+        let both = audience.entitled(peer) && audience.entitled(&self.me) && self.rosters.head().good(peer);
+        both.then_some(view)
+    }
+
+    /// Tells a peer our heads.
+    pub(super) fn send_have(&mut self, peer: MemberId, doc: DocId, view: &View, asks: bool, lane: Lane) {
+        for page in Have::pages(doc, &view.document.heads(), asks) {
+            self.send(peer, lane, Message::Have(page));
+        }
+    }
+
+    pub(super) fn handle_have(&mut self, peer: MemberId, lane: Lane, have: Have, shelf: &dyn Shelf) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let (doc, asks) = (have.doc, have.asks);
+        let talk = state.talk(doc);
+        if have.page == 0 {
+            talk.pages.clear();
+        }
+        talk.pages.extend(have.heads);
+        if !have.last {
+            return;
+        }
+        talk.told = Some(std::mem::take(&mut talk.pages));
+        state.offers.remove(&doc);
+        if !self.unknown_of(peer, &doc, shelf).is_empty() {
+            self.want(peer, doc, BTreeSet::new(), lane, shelf);
+        } else if let Some(view) = self.view_for(&peer, &doc, shelf) {
+            self.answer_have(peer, doc, &view, asks, lane);
+        } else if asks {
+            let nothing = Have { doc, page: 0, last: true, asks: false, heads: Vec::new() };
+            self.send(peer, lane, Message::Have(nothing));
+        }
+        self.sweep(peer, shelf);
+    }
+
+    /// The peer's heads are all known here: either it has what we have, or it is told what it lacks.
+    fn answer_have(&mut self, peer: MemberId, doc: DocId, view: &View, asks: bool, lane: Lane) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let at = Fingerprint(view.document.fingerprint());
+        let talk = state.talk(doc);
+        if talk.covers(&view.document) {
+            state.end_talk(&doc);
+            self.out.push_back(Output::ClearDue { peer, doc, at });
+            if asks {
+                self.send_have(peer, doc, view, false, lane);
+            }
+            return;
+        }
+        let urged = (at, talk.told.clone().unwrap_or_default());
+        let again = talk.urged.as_ref() == Some(&urged);
+        talk.urged = Some(urged);
+        if asks && again {
+            self.send_have(peer, doc, view, false, lane);
+        } else if !again && !self.loaded.owe(&doc, peer, lane) {
+            self.send_have(peer, doc, view, true, lane);
+        }
+    }
+
+    /// Heads that the peer named last and that are neither here, nor on their way in, nor refused.
+    pub(super) fn unknown_of(
+        &mut self,
+        peer: MemberId,
+        doc: &DocId,
+        shelf: &dyn Shelf,
+    ) -> BTreeSet<EnvelopeId> {
+        let mine = self.view_for(&peer, doc, shelf).is_some();
+        let ahead = self.loaded.ahead(doc, shelf, &self.rosters);
+        let Some(talk) = self.peers.get(&peer).and_then(|state| state.known_talk(doc)) else {
+            return BTreeSet::new();
+        };
+        let told = talk.told.iter().flatten().copied();
+        // To a peer that may not see it, a document that is here looks like one that is not.
+        let here = |id: &EnvelopeId| if mine { ahead.contains(id) } else { talk.sent.contains(id) };
+        told.filter(|id| !here(id) && !self.is_refused(id, shelf)).collect()
+    }
+
+    /// Asks a peer for what it named and for `more`, unless it still owes an answer about this document.
+    fn want(
+        &mut self,
+        peer: MemberId,
+        doc: DocId,
+        more: BTreeSet<EnvelopeId>,
+        lane: Lane,
+        shelf: &dyn Shelf,
+    ) {
+        let mut ids = self.unknown_of(peer, &doc, shelf);
+        ids.extend(more);
+        self.want_ids(peer, doc, ids, lane, shelf);
+    }
+
+    fn want_ids(
+        &mut self,
+        peer: MemberId,
+        doc: DocId,
+        ids: BTreeSet<EnvelopeId>,
+        lane: Lane,
+        shelf: &dyn Shelf,
+    ) {
+        let held = self.held_for(peer, &doc, shelf);
+        let now = self.now;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if ids.is_empty() || state.asked.contains_key(&doc) {
+            return;
+        }
+        state.asked.insert(doc, Asked { at: now, lane, tries: 0 });
+        let ids = ids.into_iter().take(WANT_IDS_MAX).collect();
+        self.send(peer, lane, Message::Want(Want { doc, ids, held }));
+    }
+
+    /// What a peer need not send: our heads, the last envelope of each author, and heads of what it sent
+    /// on this connection. To a peer that may not see the document only the last.
+    fn held_for(&mut self, peer: MemberId, doc: &DocId, shelf: &dyn Shelf) -> Vec<EnvelopeId> {
+        let mine = self.view_for(&peer, doc, shelf).is_some();
+        let ahead = self.loaded.ahead(doc, shelf, &self.rosters);
+        let talk = self.peers.get(&peer).and_then(|state| state.known_talk(doc));
+        let mut held: BTreeSet<EnvelopeId> = talk.map(|talk| talk.sent.clone()).unwrap_or_default();
+        if mine {
+            held.extend(ahead.heads().into_iter().take(HEADS_MAX / 2));
+            let room = HELD_IDS_MAX.saturating_sub(held.len());
+            held.extend(ahead.tips().into_iter().take(room));
+        }
+        held.into_iter().take(HELD_IDS_MAX).collect()
+    }
+
+    pub(super) fn handle_want(&mut self, peer: MemberId, lane: Lane, want: &Want, shelf: &dyn Shelf) {
+        let doc = want.doc;
+        let Some(view) = self.view_for(&peer, &doc, shelf) else {
+            self.send(peer, lane, Message::Answer(Items { doc, items: Vec::new() }));
+            return;
+        };
+        let document = &view.document;
+        let held = document.closure_of_held(&want.held);
+        let wanted = document.closure_of_held(&want.ids);
+        let lacking: Vec<EnvelopeId> = document
+            .members(&wanted)
+            .filter(|(place, _)| !held.contains(*place))
+            .map(|(_, e)| e.id())
+            .collect();
+        let mut items = self.items(&peer, &view, &lacking, shelf);
+        self.send(peer, lane, Message::Answer(Items::fill(doc, &mut items)));
+    }
+
+    /// Envelopes of a document as this peer gets them, each with its age and its small blobs.
+    pub(super) fn items(
+        &self,
+        peer: &MemberId,
+        view: &View,
+        ids: &[EnvelopeId],
+        shelf: &dyn Shelf,
+    ) -> VecDeque<Item> {
+        let envelopes = ids.iter().filter_map(|id| view.document.envelope(id));
+        let items = envelopes.map(|envelope| {
+            let theirs = envelope
+                .header()
+                .blobs
+                .iter()
+                .filter(|blob| view.audience.entitled_to_blob(peer, blob.class))
+                .filter_map(|blob| shelf.small_blob(&blob.id));
+            let written = shelf.written(&envelope.id()).unwrap_or(self.now);
+            Item {
+                age: self.now.since(written),
+                envelope: envelope.signed().clone(),
+                blobs: theirs.collect(),
+            }
+        });
+        items.collect()
+    }
+
+    pub(super) fn handle_items(
+        &mut self,
+        peer: MemberId,
+        lane: Lane,
+        arrived: ArrivedItems,
+        shelf: &dyn Shelf,
+    ) {
+        let doc = arrived.doc;
+        if arrived.answer
+            && let Some(state) = self.peers.get_mut(&peer)
+        {
+            state.asked.remove(&doc);
+        }
+        let empty = arrived.items.is_empty();
+        let mut fresh = Vec::new();
+        for item in arrived.items {
+            fresh.extend(self.sort_item(peer, doc, lane, arrived.answer, item, shelf));
+        }
+        let brought = self.take_in(doc, fresh, shelf);
+        if brought.stores {
+            self.loaded.owe(&doc, peer, lane);
+        }
+        if empty {
+            return;
+        }
+        if brought.stores || brought.parks {
+            let missing = brought.missing.get(&peer).cloned().unwrap_or_default();
+            self.want(peer, doc, missing, lane, shelf);
+        } else if self.unknown_of(peer, &doc, shelf).is_empty() {
+            self.receipt(peer, doc, lane, shelf);
+        }
+    }
+
+    /// Everything that a peer sent was here already: it is told so again.
+    fn receipt(&mut self, peer: MemberId, doc: DocId, lane: Lane, shelf: &dyn Shelf) {
+        if self.loaded.owe(&doc, peer, lane) {
+            return;
+        }
+        if let Some(view) = self.view_for(&peer, &doc, shelf) {
+            self.send_have(peer, doc, &view, false, lane);
+        }
+    }
+
+    /// Drops worthless copies, blames whoever sent them, and asks for unknown roster versions.
+    fn sort_item(
+        &mut self,
+        peer: MemberId,
+        doc: DocId,
+        lane: Lane,
+        asked: bool,
+        item: ArrivedItem,
+        shelf: &dyn Shelf,
+    ) -> Option<Parked> {
+        let blame = |id, fault| Output::Blame { peer, id, fault };
+        let (id, stage) = match item.envelope {
+            Checked::Faulty(id, fault) => {
+                self.out.push_back(blame(id, fault));
+                return None;
+            }
+            Checked::UnknownRoster(envelope) => {
+                self.ask_roster(peer);
+                (envelope.id(), Stage::Signed(envelope))
+            }
+            Checked::Verified(envelope) => (envelope.id(), Stage::Verified(envelope)),
+        };
+        if item.spoiled_blob {
+            self.out.push_back(blame(id, super::Fault::Commitment));
+        }
+        if self.is_refused(&id, shelf) {
+            return None;
+        }
+        let (age, arrived, blobs) = (item.age, self.now, item.blobs);
+        Some(Parked { peer, doc, id, stage, blobs, age, arrived, lane, asked })
+    }
+
+    /// Judges what came and what was parked for this document, until nothing more can be judged; then
+    /// stores what was admitted if the document names this node, and parks the rest.
+    fn take_in(&mut self, doc: DocId, fresh: Vec<Parked>, shelf: &dyn Shelf) -> Intake {
+        let mut work = self.parking.take_document(&doc);
+        work.extend(fresh);
+        let mut intake = Intake::default();
+        if work.is_empty() {
+            return intake;
+        }
+        let mut ahead = self.loaded.ahead(&doc, shelf, &self.rosters);
+        let mut admitted: Vec<(Parked, Arrival)> = Vec::new();
+        loop {
+            let before = work.len();
+            let mut left = Vec::new();
+            for parked in work {
+                match self.judge(parked, &mut ahead, shelf) {
+                    Judged::Admitted(pair) => admitted.push(*pair),
+                    Judged::Waits(parked) => left.push(*parked),
+                    Judged::Done => {}
+                }
+            }
+            work = left;
+            if work.is_empty() || work.len() == before {
+                break;
+            }
+        }
+        for parked in &work {
+            let Stage::Verified(envelope) = &parked.stage else { continue };
+            let lacks = envelope.header().parents.iter().filter(|parent| !ahead.contains(parent));
+            intake.missing.entry(parked.peer).or_default().extend(lacks.copied());
+        }
+        if !admitted.is_empty() {
+            intake.stores = Audience::of(&ahead, &self.rosters).entitled(&self.me);
+            if intake.stores {
+                self.queue(doc, ahead, admitted);
+            } else {
+                // It does not name us: kept aside, not shown, not advertised, never due.
+                work.extend(admitted.into_iter().map(|(parked, _)| parked));
+            }
+        }
+        intake.parks = !work.is_empty();
+        for parked in work {
+            self.park(parked);
+        }
+        intake
+    }
+
+    fn park(&mut self, parked: Parked) {
+        for (peer, doc) in self.parking.park(parked) {
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.forget_sent(&doc);
+            }
+        }
+    }
+
+    /// One step of one envelope: through admission if all that it names is here.
+    fn judge(&mut self, parked: Parked, ahead: &mut Arc<Document>, shelf: &dyn Shelf) -> Judged {
+        let Stage::Verified(envelope) = &parked.stage else { return Judged::Waits(Box::new(parked)) };
+        if let Some(held) = ahead.envelope(&parked.id) {
+            self.note_sent(&parked, held.header().parents.as_slice());
+            return Judged::Done;
+        }
+        let waits = |id: &EnvelopeId| !ahead.contains(id) && !self.is_refused(id, shelf);
+        if envelope.header().parents.iter().any(waits) {
+            return Judged::Waits(Box::new(parked));
+        }
+        let rejected = |id: &EnvelopeId| self.is_refused(id, shelf);
+        let document = (!ahead.is_empty()).then_some(&**ahead);
+        let ground = Ground { rosters: &self.rosters, document, rejected: &rejected };
+        match admit(envelope.clone(), &ground) {
+            Verdict::Admitted(envelope) => {
+                self.note_sent(&parked, envelope.header().parents.as_slice());
+                if Arc::make_mut(ahead).insert(envelope.clone()).is_err() {
+                    return Judged::Waits(Box::new(parked));
+                }
+                // How long it lay here counts to its age.
+                let age = parked.age.plus(self.now.since(parked.arrived));
+                let arrival = Arrival { envelope, from: parked.peer, age };
+                Judged::Admitted(Box::new((parked, arrival)))
+            }
+            Verdict::Rejected(refusal) => {
+                self.refuse(&parked, refusal);
+                Judged::Done
+            }
+            Verdict::Parked(_) => Judged::Waits(Box::new(parked)),
+            // Under rules that this release does not know. Nothing is kept: it stays due where it is, and
+            // comes again after the upgrade.
+            Verdict::Held => Judged::Done,
+        }
+    }
+
+    fn note_sent(&mut self, parked: &Parked, parents: &[EnvelopeId]) {
+        if let Some(state) = self.peers.get_mut(&parked.peer) {
+            state.talk(parked.doc).note_sent(parked.id, parents);
+        }
+    }
+
+    fn refuse(&mut self, parked: &Parked, refusal: Refusal) {
+        let bytes = match &parked.stage {
+            Stage::Signed(envelope) => envelope.encode(),
+            Stage::Verified(envelope) => envelope.encode(),
+        };
+        let (peer, doc, id) = (parked.peer, parked.doc, parked.id);
+        self.refusals.push_back(id);
+        if self.refusals.len() > REFUSALS_KEPT_MAX {
+            self.refusals.pop_front();
+        }
+        self.out.push_back(Output::RecordRefusal { peer, doc, id, refusal, bytes });
+    }
+
+    fn is_refused(&self, id: &EnvelopeId, shelf: &dyn Shelf) -> bool {
+        self.refusals.contains(id) || shelf.refused(id)
+    }
+
+    fn queue(&mut self, doc: DocId, ahead: Arc<Document>, admitted: Vec<(Parked, Arrival)>) {
+        let audience = Audience::of(&ahead, &self.rosters);
+        let view = View { document: Arc::clone(&ahead), audience: Arc::new(audience) };
+        let mut batch = Batch::default();
+        for (parked, arrival) in admitted {
+            // A lane is the peer's word; the document's own urgency caps it.
+            let lane = view.lane(parked.lane != Lane::Backfill).max(parked.lane);
+            batch.lane = Some(batch.lane.map_or(lane, |first| first.min(lane)));
+            batch.owed.insert(parked.peer, parked.lane);
+            batch.blobs.extend(self.wanted_blobs(&view, &arrival, parked.blobs));
+            batch.envelopes.push(arrival);
+        }
+        self.loaded.queue(doc, Arc::unwrap_or_clone(ahead), batch);
+        self.start_store(doc);
+    }
+
+    /// Those of the blobs that came along that this node may hold.
+    fn wanted_blobs(&self, view: &View, arrival: &Arrival, blobs: Vec<InlineBlob>) -> Vec<InlineBlob> {
+        let named = &arrival.envelope.header().blobs;
+        let ours = |blob: &InlineBlob| {
+            named
+                .iter()
+                .any(|named| named.id == blob.id && view.audience.entitled_to_blob(&self.me, named.class))
+        };
+        blobs.into_iter().filter(ours).collect()
+    }
+
+    pub(super) fn start_store(&mut self, doc: DocId) {
+        if let Some(batch) = self.loaded.next_batch(&doc) {
+            let (envelopes, blobs) = (batch.envelopes.clone(), batch.blobs.clone());
+            let lane = batch.lane.unwrap_or(Lane::Normal);
+            self.out.push_back(Output::Store { doc, envelopes, blobs, lane });
+        }
+    }
+
+    /// Judges everything parked that waited for a roster version.
+    pub(super) fn reverify(&mut self, shelf: &dyn Shelf) {
+        let mut fresh: BTreeMap<DocId, Vec<Parked>> = BTreeMap::new();
+        for mut parked in self.parking.take_unverified() {
+            let Stage::Signed(envelope) = parked.stage else { continue };
+            match super::arrival::check_envelope(*envelope, &parked.doc, &self.rosters) {
+                Checked::Verified(envelope) => parked.stage = Stage::Verified(envelope),
+                Checked::UnknownRoster(envelope) => parked.stage = Stage::Signed(envelope),
+                Checked::Faulty(id, fault) => {
+                    self.out.push_back(Output::Blame { peer: parked.peer, id, fault });
+                    continue;
+                }
+            }
+            fresh.entry(parked.doc).or_default().push(parked);
+        }
+        for (doc, fresh) in fresh {
+            let senders: BTreeMap<MemberId, Lane> = fresh.iter().map(|p| (p.peer, p.lane)).collect();
+            let intake = self.take_in(doc, fresh, shelf);
+            for (peer, lane) in senders {
+                let missing = intake.missing.get(&peer).cloned().unwrap_or_default();
+                self.want(peer, doc, missing, lane, shelf);
+            }
+        }
+    }
+
+    /// Asks again what was not answered in time.
+    pub(super) fn retry_wants(&mut self, peer: MemberId, shelf: &dyn Shelf) {
+        let now = self.now;
+        let late: Vec<(DocId, Asked)> =
+            self.peers.get(&peer).map_or_else(Vec::new, |state| state.late_wants(now));
+        for (doc, asked) in late {
+            let unknown = self.unknown_of(peer, &doc, shelf);
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.asked.remove(&doc);
+            }
+            if asked.tries < super::peer::WANT_TRIES_MAX {
+                self.want_ids(peer, doc, unknown, asked.lane, shelf);
+                if let Some(again) = self.peers.get_mut(&peer).and_then(|state| state.asked.get_mut(&doc)) {
+                    again.tries = asked.tries + 1;
+                }
+            }
+        }
+    }
+}
+
+/// What became of one envelope in one round.
+enum Judged {
+    Admitted(Box<(Parked, Arrival)>),
+    Waits(Box<Parked>),
+    Done,
+}

@@ -1,0 +1,197 @@
+//! Documents in memory: what is committed, what is admitted and on its way into the store, and nothing
+//! that neither is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Arrival, Shelf};
+use crate::audience::Audience;
+use crate::document::Document;
+use crate::ids::{DocId, MemberId};
+use crate::limits::DOCUMENTS_LOADED_MAX;
+use crate::message::{InlineBlob, Lane};
+use crate::operation::Operation;
+use crate::roster::RosterChain;
+
+/// A committed document and who may hold it.
+#[derive(Debug, Clone)]
+pub(super) struct View {
+    pub document: Arc<Document>,
+    pub audience: Arc<Audience>,
+}
+
+impl View {
+    /// The lane for it, live or catching up.
+    pub fn lane(&self, live: bool) -> Lane {
+        let rings = self.document.genesis().is_some_and(|genesis| match genesis.operation() {
+            Operation::Open(open) => open.urgency.rings(),
+            _other => false,
+        });
+        match (live, rings) {
+            (true, true) => Lane::Urgent,
+            (true, false) => Lane::Normal,
+            (false, true | false) => Lane::Backfill,
+        }
+    }
+}
+
+/// Admitted envelopes that are not committed yet.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub envelopes: Vec<Arrival>,
+    pub blobs: Vec<InlineBlob>,
+    /// The most pressing lane that any of them came on.
+    pub lane: Option<Lane>,
+    /// Who is owed a receipt, and on which lane.
+    pub owed: BTreeMap<MemberId, Lane>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    view: Option<View>,
+    /// Committed, being stored and waiting, all in one; only while anything is not committed.
+    ahead: Option<Arc<Document>>,
+    storing: Option<Batch>,
+    waiting: Batch,
+    used: u64,
+}
+
+impl Entry {
+    fn idle(&self) -> bool {
+        self.storing.is_none() && self.waiting.envelopes.is_empty()
+    }
+
+    /// Rebuilds `ahead` from what is committed and what is not.
+    fn look_ahead(&mut self) {
+        if self.idle() {
+            self.ahead = None;
+            return;
+        }
+        let mut document = self.view.as_ref().map_or_else(Document::default, |view| (*view.document).clone());
+        let storing = self.storing.iter().flat_map(|batch| &batch.envelopes);
+        for arrival in storing.chain(&self.waiting.envelopes) {
+            // A parent that failed to be stored takes its children along; they come again.
+            _ = document.insert(arrival.envelope.clone());
+        }
+        self.ahead = Some(Arc::new(document));
+    }
+}
+
+/// The documents in memory. Bounded: what is idle longest goes first.
+#[derive(Debug, Default)]
+pub(super) struct Loaded {
+    entries: BTreeMap<DocId, Entry>,
+    clock: u64,
+}
+
+impl Loaded {
+    /// What is committed of a document; none if nothing is.
+    pub fn view(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Option<View> {
+        self.clock += 1;
+        if let Some(entry) = self.entries.get_mut(doc) {
+            entry.used = self.clock;
+            if entry.view.is_some() {
+                return entry.view.clone();
+            }
+        }
+        let view = load(doc, shelf, rosters)?;
+        let entry = self.entries.entry(*doc).or_default();
+        entry.used = self.clock;
+        entry.view = Some(view.clone());
+        Some(view)
+    }
+
+    /// What is committed and what is on its way into the store.
+    pub fn ahead(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Arc<Document> {
+        let ahead = self.entries.get(doc).and_then(|entry| entry.ahead.clone());
+        let committed = |this: &mut Self| this.view(doc, shelf, rosters).map(|view| view.document);
+        ahead.or_else(|| committed(self)).unwrap_or_default()
+    }
+
+    /// Reads a document anew after a commit.
+    pub fn refresh(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) {
+        self.clock += 1;
+        let entry = self.entries.entry(*doc).or_default();
+        entry.used = self.clock;
+        entry.view = load(doc, shelf, rosters);
+        entry.look_ahead();
+    }
+
+    /// Puts admitted envelopes in the queue to the store.
+    pub fn queue(&mut self, doc: DocId, ahead: Document, batch: Batch) {
+        let entry = self.entries.entry(doc).or_default();
+        entry.ahead = Some(Arc::new(ahead));
+        entry.waiting.envelopes.extend(batch.envelopes);
+        entry.waiting.blobs.extend(batch.blobs);
+        entry.waiting.lane = [entry.waiting.lane, batch.lane].into_iter().flatten().min();
+        for (peer, lane) in batch.owed {
+            let owed = entry.waiting.owed.entry(peer).or_insert(lane);
+            *owed = lane.min(*owed);
+        }
+    }
+
+    /// Owes a peer a receipt for what is on its way into the store; false if nothing is.
+    pub fn owe(&mut self, doc: &DocId, peer: MemberId, lane: Lane) -> bool {
+        let Some(entry) = self.entries.get_mut(doc).filter(|entry| !entry.idle()) else { return false };
+        let batch = if entry.waiting.envelopes.is_empty() {
+            entry.storing.as_mut()
+        } else {
+            Some(&mut entry.waiting)
+        };
+        batch.is_some_and(|batch| {
+            batch.owed.insert(peer, lane);
+            true
+        })
+    }
+
+    /// The next batch to store, unless one of this document is being stored.
+    pub fn next_batch(&mut self, doc: &DocId) -> Option<&Batch> {
+        let entry = self.entries.get_mut(doc)?;
+        if entry.storing.is_some() || entry.waiting.envelopes.is_empty() {
+            return None;
+        }
+        entry.storing = Some(std::mem::take(&mut entry.waiting));
+        entry.storing.as_ref()
+    }
+
+    /// The batch that was being stored, now committed; the document is read anew.
+    pub fn stored(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Option<Batch> {
+        let batch = self.entries.get_mut(doc).and_then(|entry| entry.storing.take());
+        self.refresh(doc, shelf, rosters);
+        batch
+    }
+
+    /// Forgets what was to be stored; gives everybody whose envelopes those were.
+    pub fn failed(&mut self, doc: &DocId) -> BTreeSet<MemberId> {
+        let Some(entry) = self.entries.remove(doc) else { return BTreeSet::new() };
+        let lost = entry.storing.into_iter().chain([entry.waiting]);
+        lost.flat_map(|batch| batch.envelopes).map(|arrival| arrival.from).collect()
+    }
+
+    /// Forgets who may hold what, after the roster changed.
+    pub fn forget_audiences(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.view = None;
+        }
+    }
+
+    /// Documents that wait for the store.
+    pub fn storing(&self) -> usize {
+        self.entries.values().filter(|entry| !entry.idle()).count()
+    }
+
+    /// Drops what was idle longest until the limit holds.
+    pub fn trim(&mut self) {
+        while self.entries.len() > DOCUMENTS_LOADED_MAX {
+            let idle = self.entries.iter().filter(|(_, entry)| entry.idle());
+            let Some(oldest) = idle.min_by_key(|(_, entry)| entry.used).map(|(doc, _)| *doc) else { return };
+            self.entries.remove(&oldest);
+        }
+    }
+}
+
+fn load(doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Option<View> {
+    let document = shelf.document(doc).filter(|document| !document.is_empty())?;
+    let audience = Arc::new(Audience::of(&document, rosters));
+    Some(View { document, audience })
+}

@@ -1,0 +1,182 @@
+//! What is known about one connected peer. All of it is of this connection and forgotten with it; what
+//! must last is `due`, in the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::DueOrder;
+use crate::digest::{Digest, Fingerprint};
+use crate::document::Document;
+use crate::ids::{DocId, EnvelopeId, Millis};
+use crate::limits::{DIGEST_INTERVAL_MS, HELD_IDS_MAX, OFFER_TIMEOUT_MS, TALKS_MAX, WANT_RETRY_MS};
+use crate::message::Lane;
+
+/// How often a `want` is repeated before the next `have` or digest must bring it back.
+pub(super) const WANT_TRIES_MAX: u8 = 3;
+
+/// What was said with one peer about one document.
+#[derive(Debug, Default)]
+pub(super) struct Talk {
+    /// The heads of the peer's last whole `have`.
+    pub told: Option<BTreeSet<EnvelopeId>>,
+    /// Pages of a `have` that is not whole yet.
+    pub pages: BTreeSet<EnvelopeId>,
+    /// Heads of what this peer sent on this connection and this node could judge.
+    pub sent: BTreeSet<EnvelopeId>,
+    /// Our heads and the peer's when we last asked it to come up to ours: asking the same again would
+    /// go on for ever with a peer that refuses what we hold.
+    pub urged: Option<(Fingerprint, BTreeSet<EnvelopeId>)>,
+    used: u64,
+}
+
+impl Talk {
+    /// Notes that the peer holds an envelope.
+    pub fn note_sent(&mut self, id: EnvelopeId, parents: &[EnvelopeId]) {
+        for parent in parents {
+            self.sent.remove(parent);
+        }
+        self.sent.insert(id);
+        while self.sent.len() > HELD_IDS_MAX / 2 {
+            self.sent.pop_first();
+        }
+    }
+
+    /// True if the peer is known to hold everything in the document.
+    pub fn covers(&self, document: &Document) -> bool {
+        let known: Vec<EnvelopeId> = self.told.iter().flatten().chain(&self.sent).copied().collect();
+        let seen = document.closure_of_held(&known);
+        !known.is_empty()
+            && document
+                .heads()
+                .iter()
+                .all(|head| document.place(head).is_some_and(|place| seen.contains(place)))
+    }
+}
+
+/// A `want` that is not answered.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub at: Millis,
+    pub lane: Lane,
+    pub tries: u8,
+}
+
+/// Pieces of a roster version, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Assembly {
+    pub version: u64,
+    pub next: u16,
+    pub bytes: Vec<u8>,
+}
+
+/// How far the round through everything due has come.
+#[derive(Debug)]
+pub(super) enum Sweep {
+    /// The next row comes after this one.
+    After(Option<DueOrder>),
+    /// All rows were offered; another round starts then.
+    RestsUntil(Millis),
+}
+
+/// One connected peer.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub roster_version: u64,
+    pub roster_asked_at: Option<Millis>,
+    pub assembly: Assembly,
+    pub asked: BTreeMap<DocId, Asked>,
+    /// Documents offered and not confirmed, with when.
+    pub offers: BTreeMap<DocId, Millis>,
+    pub sweep: Sweep,
+    /// Documents whose `have` is gathered, and until when.
+    pub gathered: BTreeSet<DocId>,
+    pub gathered_until: Option<Millis>,
+    /// Built when it is first needed.
+    pub digest: Option<Digest>,
+    pub digest_at: Millis,
+    pub walk_left: u32,
+    talks: BTreeMap<DocId, Talk>,
+    clock: u64,
+}
+
+impl Peer {
+    pub fn new(roster_version: u64, now: Millis) -> Peer {
+        Peer {
+            roster_version,
+            roster_asked_at: None,
+            assembly: Assembly::default(),
+            asked: BTreeMap::new(),
+            offers: BTreeMap::new(),
+            sweep: Sweep::After(None),
+            gathered: BTreeSet::new(),
+            gathered_until: None,
+            digest: None,
+            digest_at: now,
+            walk_left: 0,
+            talks: BTreeMap::new(),
+            clock: 0,
+        }
+    }
+
+    /// What was said about a document, begun if nothing was.
+    pub fn talk(&mut self, doc: DocId) -> &mut Talk {
+        self.clock += 1;
+        if !self.talks.contains_key(&doc) && self.talks.len() >= TALKS_MAX {
+            let quietest = self.talks.iter().min_by_key(|(_, talk)| talk.used).map(|(doc, _)| *doc);
+            self.talks.remove(&quietest.unwrap_or(doc));
+        }
+        let talk = self.talks.entry(doc).or_default();
+        talk.used = self.clock;
+        talk
+    }
+
+    /// True if the peer is known to hold everything in the document.
+    pub fn covers(&self, doc: &DocId, document: &Document) -> bool {
+        self.talks.get(doc).is_some_and(|talk| talk.covers(document))
+    }
+
+    /// What was said about a document, if anything was.
+    pub fn known_talk(&self, doc: &DocId) -> Option<&Talk> {
+        self.talks.get(doc)
+    }
+
+    /// Ends the talk about a document on which both agree.
+    pub fn end_talk(&mut self, doc: &DocId) {
+        self.talks.remove(doc);
+        self.offers.remove(doc);
+    }
+
+    /// Forgets what the peer sent of a document, because it is not here any more.
+    pub fn forget_sent(&mut self, doc: &DocId) {
+        if let Some(talk) = self.talks.get_mut(doc) {
+            talk.sent.clear();
+        }
+    }
+
+    /// Wants that were not answered in time.
+    pub fn late_wants(&self, now: Millis) -> Vec<(DocId, Asked)> {
+        let late = self.asked.iter().filter(|(_, asked)| now.since(asked.at).0 >= WANT_RETRY_MS);
+        late.map(|(doc, asked)| (*doc, *asked)).collect()
+    }
+
+    /// When time next matters for this peer.
+    pub fn next_wake(&self) -> Millis {
+        let asked = self.asked.values().map(|asked| asked.at.plus(Millis(WANT_RETRY_MS)));
+        let offers = self.offers.values().map(|at| at.plus(Millis(OFFER_TIMEOUT_MS)));
+        let sweep = match self.sweep {
+            Sweep::After(_) => None,
+            Sweep::RestsUntil(at) => Some(at),
+        };
+        asked
+            .chain(offers)
+            .chain(sweep)
+            .chain(self.gathered_until)
+            .min()
+            .unwrap_or(self.digest_at)
+            .min(self.digest_at)
+    }
+
+    /// When the digest is compared after now.
+    pub fn next_digest(now: Millis) -> Millis {
+        now.plus(Millis(DIGEST_INTERVAL_MS))
+    }
+}

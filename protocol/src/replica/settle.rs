@@ -1,0 +1,166 @@
+//! After a commit: who is told, who is sent what, and what this node owes its own documents.
+
+use std::collections::BTreeMap;
+
+use super::loaded::View;
+use super::{Output, Replica, Shelf};
+use crate::audience::Audience;
+use crate::digest::Fingerprint;
+use crate::document::Document;
+use crate::envelope::AdmittedEnvelope;
+use crate::fold::Fold;
+use crate::ids::{DocId, EnvelopeId, MemberId, Millis};
+use crate::limits::HAVE_GATHER_MS;
+use crate::message::{Items, Lane, Message};
+use crate::roster::RosterChain;
+
+/// The peers for which a document is due once it holds what it holds now: everybody who may hold it and
+/// has not confirmed it. The author of its only head had seen everything here. The store makes exactly
+/// these rows of `due` in each transaction that adds an envelope to the document.
+#[must_use]
+pub fn due_peers(document: &Document, rosters: &RosterChain, me: &MemberId) -> Vec<MemberId> {
+    let audience = Audience::of(document, rosters);
+    if !audience.entitled(me) {
+        return Vec::new();
+    }
+    let confirmed = match document.heads().as_slice() {
+        [head] => document.envelope(head).map(|head| head.header().author),
+        _several => None,
+    };
+    let lacks = |member: &MemberId| member != me && Some(*member) != confirmed;
+    audience.members().filter(|member| lacks(member) && rosters.head().good(member)).collect()
+}
+
+/// What a commit was about.
+struct Commit<'a> {
+    /// Envelopes that this node wrote itself.
+    wrote: &'a [AdmittedEnvelope],
+    /// Who is owed a receipt, and on which lane.
+    owed: &'a BTreeMap<MemberId, Lane>,
+    /// True unless it was catching up.
+    live: bool,
+}
+
+impl Replica {
+    pub(super) fn handle_wrote(&mut self, doc: DocId, envelopes: &[AdmittedEnvelope], shelf: &dyn Shelf) {
+        self.loaded.refresh(&doc, shelf, &self.rosters);
+        let commit = Commit { wrote: envelopes, owed: &BTreeMap::new(), live: true };
+        self.settle(doc, &commit, shelf);
+    }
+
+    pub(super) fn handle_stored(&mut self, doc: DocId, shelf: &dyn Shelf) {
+        let Some(batch) = self.loaded.stored(&doc, shelf, &self.rosters) else { return };
+        let live = batch.lane != Some(Lane::Backfill);
+        let commit = Commit { wrote: &[], owed: &batch.owed, live };
+        self.settle(doc, &commit, shelf);
+        if let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) {
+            let stored: Vec<EnvelopeId> =
+                batch.envelopes.iter().map(|arrival| arrival.envelope.id()).collect();
+            self.fetch_named_blobs(doc, &view, &stored, shelf);
+        }
+        self.start_store(doc);
+    }
+
+    pub(super) fn handle_store_failed(&mut self, doc: DocId) {
+        for peer in self.loaded.failed(&doc) {
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.forget_sent(&doc);
+            }
+        }
+    }
+
+    fn settle(&mut self, doc: DocId, commit: &Commit<'_>, shelf: &dyn Shelf) {
+        let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) else { return };
+        if !view.audience.entitled(&self.me) {
+            return;
+        }
+        let at = Fingerprint(view.document.fingerprint());
+        let connected: Vec<MemberId> = self.peers.keys().copied().collect();
+        for peer in connected {
+            if !view.audience.entitled(&peer) || !self.rosters.head().good(&peer) {
+                continue;
+            }
+            let Some(state) = self.peers.get_mut(&peer) else { continue };
+            if let Some(digest) = &mut state.digest {
+                digest.set(doc, at);
+            }
+            let owed = commit.owed.get(&peer).copied();
+            if state.covers(&doc, &view.document) {
+                self.out.push_back(Output::ClearDue { peer, doc, at });
+                if let Some(lane) = owed {
+                    self.send_have(peer, doc, &view, false, lane);
+                }
+                self.end_talk_if_agreed(peer, doc, shelf);
+            } else if commit.wrote.is_empty() {
+                self.tell(peer, doc, &view, owed, commit.live);
+            } else {
+                self.push(peer, doc, &view, commit.wrote, shelf);
+            }
+        }
+        self.commit_handoff(doc, &view);
+    }
+
+    /// Both know that both hold the same: nothing of what was said need be kept.
+    fn end_talk_if_agreed(&mut self, peer: MemberId, doc: DocId, shelf: &dyn Shelf) {
+        let agreed = self.unknown_of(peer, &doc, shelf).is_empty();
+        if let Some(state) = self.peers.get_mut(&peer).filter(|_| agreed) {
+            state.end_talk(&doc);
+        }
+    }
+
+    /// The author sends its new envelopes at once.
+    fn push(
+        &mut self,
+        peer: MemberId,
+        doc: DocId,
+        view: &View,
+        wrote: &[AdmittedEnvelope],
+        shelf: &dyn Shelf,
+    ) {
+        let ids: Vec<EnvelopeId> = wrote.iter().map(AdmittedEnvelope::id).collect();
+        let mut items = self.items(&peer, view, &ids, shelf);
+        while !items.is_empty() {
+            let message = Message::Body(Items::fill(doc, &mut items));
+            self.send(peer, view.lane(true), message);
+        }
+    }
+
+    /// Everybody else says what it has: to whom it is owed and what rings at once, the rest gathered.
+    fn tell(&mut self, peer: MemberId, doc: DocId, view: &View, owed: Option<Lane>, live: bool) {
+        let lane = owed.unwrap_or(view.lane(live));
+        if owed.is_some() || lane == Lane::Urgent {
+            self.send_have(peer, doc, view, true, lane);
+            return;
+        }
+        let until = self.now.plus(Millis(HAVE_GATHER_MS));
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.gathered.insert(doc);
+            state.gathered_until.get_or_insert(until);
+        }
+    }
+
+    /// Sends what was gathered.
+    pub(super) fn flush_gathered(&mut self, peer: MemberId, shelf: &dyn Shelf) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.gathered_until.is_none_or(|until| until > self.now) {
+            return;
+        }
+        state.gathered_until = None;
+        for doc in std::mem::take(&mut state.gathered) {
+            let Some(view) = self.view_for(&peer, &doc, shelf) else { continue };
+            let covered = self.peers.get(&peer).is_some_and(|state| state.covers(&doc, &view.document));
+            if !covered {
+                self.send_have(peer, doc, &view, true, view.lane(true));
+            }
+        }
+    }
+
+    /// The owner's node completes a handoff by itself once its last offer is accepted.
+    pub(super) fn commit_handoff(&mut self, doc: DocId, view: &View) {
+        let Some(fold) = Fold::of(&view.document, &self.rosters) else { return };
+        let accept = fold.offer.and_then(|offer| offer.accept);
+        if let Some(accept) = accept.filter(|_| fold.owner == self.me && fold.answering == self.me) {
+            self.out.push_back(Output::AutoCommit { doc, accept });
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What a connection brings with it whatever is on it: its start and end, rosters, contact records, the
+//! round through everything due, and the passing of time.
+
+use super::peer::{Assembly, Peer, Sweep};
+use super::{Output, Parting, Replica, Shelf};
+use crate::contact::SignedContact;
+use crate::ids::{MemberId, Millis};
+use crate::limits::{
+    DIGEST_INTERVAL_MS, FETCH_RETRY_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX, RING_AGE_MS_MAX,
+    ROSTER_PIECE_BYTES, WANT_RETRY_MS,
+};
+use crate::message::{Lane, Message, RosterPiece};
+use crate::roster::RosterChain;
+
+impl Replica {
+    pub(super) fn handle_connected(&mut self, peer: MemberId, roster_version: u64, shelf: &dyn Shelf) {
+        self.peers.insert(peer, Peer::new(roster_version, self.now));
+        if !self.rosters.head().good(&peer) {
+            self.part(peer);
+            return;
+        }
+        self.send_newer_rosters(peer);
+        if roster_version > self.rosters.head().version {
+            self.ask_roster(peer);
+        }
+        for contact in shelf.contacts() {
+            self.send(peer, Lane::Normal, Message::Contact(contact.encode()));
+        }
+        self.fetch_missing(shelf);
+    }
+
+    pub(super) fn handle_disconnected(&mut self, peer: MemberId) {
+        self.peers.remove(&peer);
+    }
+
+    fn part(&mut self, peer: MemberId) {
+        self.peers.remove(&peer);
+        self.out.push_back(Output::Disconnect { peer, why: Parting::Expelled });
+    }
+
+    pub(super) fn handle_roster_changed(&mut self, rosters: RosterChain, shelf: &dyn Shelf) {
+        self.rosters = rosters;
+        self.loaded.forget_audiences();
+        let connected: Vec<MemberId> = self.peers.keys().copied().collect();
+        for peer in connected {
+            if !self.rosters.head().good(&peer) {
+                self.part(peer);
+                continue;
+            }
+            self.send_newer_rosters(peer);
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.digest = None;
+                state.roster_asked_at = None;
+            }
+        }
+        self.reverify(shelf);
+    }
+
+    /// Sends a peer the versions that it does not hold yet.
+    fn send_newer_rosters(&mut self, peer: MemberId) {
+        let head = self.rosters.head().version;
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let after = state.roster_version;
+        state.roster_version = head.max(after);
+        self.send_rosters(peer, after);
+    }
+
+    fn send_rosters(&mut self, peer: MemberId, after: u64) {
+        let versions: Vec<(u64, Vec<u8>)> = self
+            .rosters
+            .versions_after(after)
+            .into_iter()
+            .filter_map(|signed| Some((self.rosters.get(&signed.hash())?.version, signed.encode())))
+            .collect();
+        for (version, bytes) in versions {
+            let pieces = u16::try_from(bytes.len().div_ceil(ROSTER_PIECE_BYTES)).unwrap_or(u16::MAX);
+            for (piece, bytes) in (0..).zip(bytes.chunks(ROSTER_PIECE_BYTES)) {
+                let piece = RosterPiece { version, piece, pieces, bytes: bytes.to_vec() };
+                self.send(peer, Lane::Normal, Message::Roster(piece));
+            }
+        }
+    }
+
+    /// Asks a peer for newer roster versions, once in a while.
+    pub(super) fn ask_roster(&mut self, peer: MemberId) {
+        let (now, head) = (self.now, self.rosters.head().version);
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.roster_asked_at.is_none_or(|at| now.since(at).0 >= WANT_RETRY_MS) {
+            state.roster_asked_at = Some(now);
+            self.send(peer, Lane::Normal, Message::RosterWant(head));
+        }
+    }
+
+    pub(super) fn handle_roster_want(&mut self, peer: MemberId, after: u64) {
+        self.send_rosters(peer, after);
+    }
+
+    /// Puts a roster version together from its pieces, which come in order on one lane.
+    pub(super) fn handle_roster_piece(&mut self, peer: MemberId, piece: RosterPiece) {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        let assembly = &mut state.assembly;
+        if piece.piece == 0 {
+            *assembly = Assembly { version: piece.version, next: 0, bytes: Vec::new() };
+        }
+        if (assembly.version, assembly.next) != (piece.version, piece.piece) {
+            return;
+        }
+        assembly.next += 1;
+        assembly.bytes.extend(piece.bytes);
+        if assembly.next == piece.pieces {
+            let bytes = std::mem::take(assembly).bytes;
+            state.roster_version = state.roster_version.max(piece.version);
+            self.out.push_back(Output::OfferRoster { peer, bytes });
+        }
+    }
+
+    /// Keeps a newer contact record and passes it on.
+    pub(super) fn handle_contact(&mut self, peer: MemberId, bytes: &[u8], shelf: &dyn Shelf) {
+        let Ok(signed) = SignedContact::decode(bytes) else { return };
+        let Ok(contact) = signed.verify(self.rosters.federation(), self.rosters.head()) else { return };
+        let member = contact.member;
+        let held = shelf.contacts().into_iter().find(|held| held.unverified().member == member);
+        if member == self.me || held.is_some_and(|held| held.unverified().version >= contact.version) {
+            return;
+        }
+        let others: Vec<MemberId> =
+            self.peers.keys().copied().filter(|other| *other != peer && *other != member).collect();
+        for other in others {
+            self.send(other, Lane::Normal, Message::Contact(bytes.to_vec()));
+        }
+        self.out.push_back(Output::StoreContact(signed));
+    }
+
+    /// Offers what is due, a few documents at a time, urgent and newest first.
+    pub(super) fn sweep(&mut self, peer: MemberId, shelf: &dyn Shelf) {
+        let now = self.now;
+        loop {
+            let Some(state) = self.peers.get_mut(&peer) else { return };
+            let room = OFFERS_IN_FLIGHT_MAX.saturating_sub(state.offers.len());
+            let after = match state.sweep {
+                Sweep::RestsUntil(until) if now < until => return,
+                Sweep::RestsUntil(_) => None,
+                Sweep::After(after) => after,
+            };
+            if room == 0 {
+                state.sweep = Sweep::After(after);
+                return;
+            }
+            let rows = shelf.due(&peer, after, room);
+            let Some(last) = rows.last() else {
+                state.sweep = Sweep::RestsUntil(now.plus(Millis(DIGEST_INTERVAL_MS)));
+                return;
+            };
+            state.sweep = Sweep::After(Some(last.order()));
+            for row in rows {
+                let Some(view) = self.view_for(&peer, &row.doc, shelf) else { continue };
+                let Some(state) = self.peers.get_mut(&peer) else { return };
+                state.offers.insert(row.doc, now);
+                let fresh = now.since(row.since).0 <= RING_AGE_MS_MAX && row.rings;
+                let lane = if fresh { Lane::Urgent } else { Lane::Backfill };
+                self.send_have(peer, row.doc, &view, true, lane);
+            }
+        }
+    }
+
+    /// Everything whose time has come.
+    pub(super) fn handle_time(&mut self, shelf: &dyn Shelf) {
+        let now = self.now;
+        let connected: Vec<MemberId> = self.peers.keys().copied().collect();
+        for peer in connected {
+            self.flush_gathered(peer, shelf);
+            self.retry_wants(peer, shelf);
+            if let Some(state) = self.peers.get_mut(&peer) {
+                state.offers.retain(|_, at| now.since(*at).0 < OFFER_TIMEOUT_MS);
+            }
+            self.sweep(peer, shelf);
+            self.compare(peer, shelf);
+        }
+        if self.house_at <= now {
+            self.house_at = now.plus(Millis(FETCH_RETRY_MS));
+            self.parking.expire(now);
+            self.fetching.retain(|_, at| now.since(*at).0 < FETCH_RETRY_MS);
+            self.fetch_missing(shelf);
+            for doc in shelf.accepted_offers() {
+                if let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) {
+                    self.commit_handoff(doc, &view);
+                }
+            }
+        }
+    }
+}
