@@ -1,0 +1,254 @@
+//! What every page needs beside its own view: language, node, viewer, time.
+
+use super::chart::{self, Bar};
+use super::format;
+use super::icons;
+use super::lang::{self, Lang};
+use crate::views::{DayCount, NodeView, WhoView};
+use protocol::operation::Outcome;
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+
+/// The frame of a page: who looks at it, in which language, on which node, when.
+#[derive(Debug, Clone)]
+pub struct Chrome {
+    /// Language of the page.
+    pub lang: Lang,
+    /// This node.
+    pub node: NodeView,
+    /// Who is signed in.
+    pub who: Option<WhoView>,
+    /// Path of the request, to come back to.
+    pub path: String,
+    /// Now, for ages.
+    pub now_ms: u64,
+    /// 32 random bytes in hex, made for this page: the id of an alert sent from its plain form, so
+    /// that sending the form twice makes one alert.
+    pub fresh: String,
+}
+
+/// What a person had typed into a form that has to be shown again, by field name.
+#[derive(Debug, Clone, Default)]
+pub struct Filled(BTreeMap<String, String>);
+
+impl Filled {
+    /// The value of a field, empty if there is none.
+    #[must_use]
+    pub fn get(&self, field: &str) -> &str {
+        self.0.get(field).map_or("", String::as_str)
+    }
+    /// True if a field has this value.
+    #[must_use]
+    pub fn is(&self, field: &str, value: &str) -> bool {
+        self.get(field) == value
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Filled {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(fields: I) -> Self {
+        Self(fields.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
+    }
+}
+
+impl Chrome {
+    /// The words of a key.
+    #[must_use]
+    pub fn t<'a>(&self, key: &'a str) -> &'a str {
+        self.lang.words(key)
+    }
+    /// The words of a key with `{n}` filled in.
+    #[must_use]
+    pub fn f(&self, key: &str, value: impl std::fmt::Display) -> String {
+        self.t(key).replace("{n}", &value.to_string())
+    }
+    /// The words of a code of a family: `c.word("outcome", "helped")`. A code that this version does
+    /// not know yet shows itself.
+    #[must_use]
+    pub fn word(&self, family: &str, code: impl AsRef<str>) -> String {
+        let code = code.as_ref();
+        self.lang.find(&format!("{family}.{code}")).map_or_else(|| code.replace('_', " "), str::to_owned)
+    }
+    /// A whole number.
+    #[must_use]
+    pub fn n(&self, value: impl Borrow<u64>) -> String {
+        self.lang.number(*value.borrow())
+    }
+    /// A share in percent: `71,6 %`.
+    #[must_use]
+    pub fn percent(&self, value: impl Borrow<f64>) -> String {
+        format!("{} %", self.lang.decimal(*value.borrow()))
+    }
+    /// A month in words.
+    #[must_use]
+    pub fn month(&self, period: impl Borrow<u32>) -> String {
+        self.lang.month(*period.borrow())
+    }
+    /// A length of time.
+    #[must_use]
+    pub fn span(&self, length_ms: impl Borrow<u64>) -> String {
+        self.lang.span(*length_ms.borrow())
+    }
+    /// A distance.
+    #[must_use]
+    pub fn distance(&self, metres: impl Borrow<u32>) -> String {
+        self.lang.distance(*metres.borrow())
+    }
+    /// A time as clock and as age, as a `time` element.
+    #[must_use]
+    pub fn time(&self, at_ms: impl Borrow<u64>) -> String {
+        let at_ms = *at_ms.borrow();
+        format!(
+            "<time datetime=\"{}\" data-at=\"{at_ms}\"><b>{}</b> <span>{}</span></time>",
+            format::machine_time(at_ms),
+            format::clock(at_ms, self.now_ms),
+            self.lang.age(at_ms, self.now_ms)
+        )
+    }
+    /// A time as clock alone.
+    #[must_use]
+    pub fn clock(&self, at_ms: impl Borrow<u64>) -> String {
+        format::clock(*at_ms.borrow(), self.now_ms)
+    }
+    /// A time to the second.
+    #[must_use]
+    pub fn clock_seconds(&self, at_ms: impl Borrow<u64>) -> String {
+        format::clock_seconds(*at_ms.borrow())
+    }
+    /// An icon as inline SVG.
+    #[must_use]
+    pub fn icon(&self, name: impl AsRef<str>) -> String {
+        icons::svg(name.as_ref())
+    }
+    /// The address of a built file.
+    #[must_use]
+    pub fn asset(&self, name: &str) -> &'static str {
+        super::assets::address(name).unwrap_or("/assets/missing")
+    }
+    /// True for a signed-in operator.
+    #[must_use]
+    pub fn operator(&self) -> bool {
+        matches!(self.who, Some(WhoView::Operator { .. }))
+    }
+    /// True for a signed-in neighbour.
+    #[must_use]
+    pub fn resident(&self) -> bool {
+        matches!(self.who, Some(WhoView::Resident { .. }))
+    }
+    /// Name of who is signed in, empty for nobody.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.who {
+            Some(WhoView::Resident { name, .. } | WhoView::Operator { name, .. }) => name,
+            None => "",
+        }
+    }
+    /// True if this node answers alerts itself.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.node.roles.iter().any(|role| role == "municipal" || role == "service")
+    }
+    /// True if this node keeps figures of others.
+    #[must_use]
+    pub fn aggregates(&self) -> bool {
+        self.node.roles.iter().any(|role| role == "aggregator")
+    }
+    /// True if the request's path begins so.
+    #[must_use]
+    pub fn at(&self, path: &str) -> bool {
+        self.path == path
+    }
+    /// The other languages: tag and own name.
+    #[must_use]
+    pub fn other_languages(&self) -> Vec<(&'static str, &'static str)> {
+        Lang::ALL.into_iter().filter(|l| *l != self.lang).map(|l| (l.tag(), l.words("lang.name"))).collect()
+    }
+    /// The words for the islands of a page, as JSON.
+    #[must_use]
+    pub fn words_json(&self, prefixes: &[&str]) -> String {
+        self.lang.words_json(prefixes)
+    }
+    /// A value for the islands of a page, as JSON.
+    #[must_use]
+    pub fn json(&self, value: &impl serde::Serialize) -> String {
+        lang::script_json(value)
+    }
+    /// What islands must know about the page itself, as JSON.
+    #[must_use]
+    pub fn page_json(&self) -> String {
+        let role = match &self.who {
+            Some(WhoView::Resident { .. }) => "resident",
+            Some(WhoView::Operator { .. }) => "operator",
+            None => "nobody",
+        };
+        lang::script_json(&serde_json::json!({
+            "lang": self.lang.tag(),
+            "time_zone": format::TIME_ZONE,
+            "now_ms": self.now_ms,
+            "role": role,
+            "node": self.node,
+        }))
+    }
+    /// The icon of a status.
+    #[must_use]
+    pub fn status_icon(&self, status: impl AsRef<str>) -> String {
+        format!("status_{}", status.as_ref())
+    }
+    /// The icon of a connection's state.
+    #[must_use]
+    pub fn peer_icon(&self, state: impl AsRef<str>) -> &'static str {
+        match state.as_ref() {
+            "connected" => "status_resolved",
+            "connecting" => "pending",
+            _ => "offline",
+        }
+    }
+    /// What a line of a timeline says: the step, the outcome, the contribution, else the operation.
+    #[must_use]
+    pub fn event(&self, what: &str, detail: &Option<String>) -> String {
+        let operation = self.word("event", what);
+        let family = match what {
+            "step" => "step",
+            "close" => "outcome",
+            "contribution" => "contribution",
+            "respond" => "response",
+            "reopen" => "reopen",
+            "offer" | "decline" => "reason",
+            _ => return operation,
+        };
+        let Some(code) = detail else { return operation };
+        let detail = self.word(family, code);
+        if matches!(what, "step" | "contribution" | "respond") {
+            detail
+        } else {
+            format!("{operation}: {detail}")
+        }
+    }
+    /// True if a line was received so long after it was written that both times have to be shown.
+    #[must_use]
+    pub fn apart(&self, written_ms: &u64, received_ms: &u64) -> bool {
+        received_ms.abs_diff(*written_ms) >= APART_MS
+    }
+    /// True if the viewer may do this.
+    #[must_use]
+    pub fn may(&self, may: &[String], what: &str) -> bool {
+        may.iter().any(|m| m == what)
+    }
+    /// What of a family the viewer may do: `step` → `called`, `on_the_way`.
+    #[must_use]
+    pub fn may_family<'a>(&self, may: &'a [String], family: &str) -> Vec<&'a str> {
+        may.iter().filter_map(|m| m.strip_prefix(family)?.strip_prefix(':')).collect()
+    }
+    /// Every outcome, by name.
+    #[must_use]
+    pub fn outcomes(&self) -> Vec<String> {
+        super::codes::names(Outcome::ALL)
+    }
+    /// The days of a month as bars.
+    #[must_use]
+    pub fn days(&self, days: &[DayCount]) -> Vec<(DayCount, Bar)> {
+        chart::bars(days)
+    }
+}
+
+/// From this difference on, a line shows when it was written and when it was received.
+const APART_MS: u64 = 120_000;
