@@ -17,6 +17,7 @@ pub mod error;
 mod error_words;
 pub mod fields;
 pub mod headers;
+mod hub;
 pub mod lang;
 pub mod limits;
 mod origin;

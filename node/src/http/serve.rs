@@ -369,3 +369,115 @@ fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+    use std::time::Duration;
+
+    use axum::routing::get;
+    use tokio::sync::oneshot;
+
+    fn doors(proxies: Option<Vec<IpAddr>>) -> Arc<Doors> {
+        Arc::new(Doors { counts: Arc::default(), proxies, addresses: Mutex::default() })
+    }
+
+    #[test]
+    fn one_address_cannot_take_every_place_and_places_are_given_back() {
+        let doors = doors(None);
+        let (one, other) = (IpAddr::from([203, 0, 113, 1]), IpAddr::from([203, 0, 113, 2]));
+        let mut held: Vec<_> =
+            (0..CONNECTIONS_PER_ADDRESS_MAX).map(|_| doors.enter(one).expect("below the limit")).collect();
+        assert!(doors.enter(one).is_none(), "the limit of one address");
+        assert!(doors.enter(other).is_some(), "another address still enters");
+        held.pop();
+        assert!(doors.enter(one).is_some(), "a place that was left is free again");
+        drop(held);
+        assert!(doors.addresses.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_places_of_all_together_are_bounded() {
+        let doors = doors(None);
+        let loopback = IpAddr::from([127, 0, 0, 1]);
+        let held: Vec<_> =
+            (0..CONNECTIONS_MAX).map(|_| doors.enter(loopback).expect("below the limit")).collect();
+        assert!(doors.enter(loopback).is_none());
+        drop(held);
+        assert!(doors.enter(loopback).is_some());
+    }
+
+    #[test]
+    fn behind_a_proxy_nobody_else_enters() {
+        let proxy = IpAddr::from([10, 0, 0, 1]);
+        let doors = doors(Some(vec![proxy]));
+        assert!(doors.enter(proxy).is_some());
+        assert!(doors.enter(IpAddr::from([10, 0, 0, 2])).is_none());
+    }
+
+    /// Serves a small router, asks it something on a thread of its own, then stops it.
+    async fn served(transport: Transport, ask: impl FnOnce(SocketAddr) -> String + Send + 'static) -> String {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        let settings = Settings { listen, transport, emergency_number: "133".into() };
+        let listening = Listening::start(&settings).unwrap();
+        let address = listening.address().unwrap();
+        let router = Router::new().route("/", get(async || "served"));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(listening.serve(router, Arc::default(), async {
+            let _ = stopped.await;
+        }));
+        let answer = tokio::task::spawn_blocking(move || ask(address)).await.unwrap();
+        stop.send(()).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(10), serving).await.expect("it stops");
+        ended.unwrap().unwrap();
+        answer
+    }
+
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n";
+
+    fn said(mut stream: impl io::Read + io::Write) -> String {
+        let mut answer = String::new();
+        // A refused connection shows as an error or as an end, whichever comes first.
+        let _ = stream.write_all(ASK);
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    }
+
+    #[tokio::test]
+    async fn plain_http_is_answered_and_stops_when_told() {
+        let answer =
+            served(Transport::Plain, |address| said(std::net::TcpStream::connect(address).unwrap())).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("served"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn who_is_not_the_proxy_gets_no_answer() {
+        let proxied = Transport::Proxied(vec![IpAddr::from([10, 0, 0, 1])]);
+        let answer = served(proxied, |address| said(std::net::TcpStream::connect(address).unwrap())).await;
+        assert_eq!(answer, "");
+    }
+
+    #[tokio::test]
+    async fn https_is_served_with_the_nodes_own_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let secrets = folder.path().to_owned();
+        let names = vec!["here.localhost".to_owned()];
+        let transport = Transport::Https(Certificate::SelfSigned { folder: secrets.clone(), names });
+        let answer = served(transport, move |address| {
+            let mut roots = rustls::RootCertStore::empty();
+            roots.add(CertificateDer::from_pem_file(secrets.join("https-cert.pem")).unwrap()).unwrap();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = rustls::ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let name = "here.localhost".try_into().unwrap();
+            let client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+            said(rustls::StreamOwned::new(client, std::net::TcpStream::connect(address).unwrap()))
+        });
+        let answer = answer.await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("served"), "{answer}");
+    }
+}
