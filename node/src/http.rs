@@ -12,6 +12,7 @@ use axum::middleware::from_fn_with_state;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
+pub mod asked;
 pub mod counts;
 pub mod error;
 mod error_words;

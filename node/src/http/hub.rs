@@ -244,3 +244,99 @@ impl<Reach> Reading<Reach> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt as _;
+
+    const ONE: SessionKey = SessionKey([1; 32]);
+    const TWO: SessionKey = SessionKey([2; 32]);
+
+    fn hub() -> Hub<&'static str> {
+        Hub::new(Arc::default())
+    }
+
+    fn told(number: u64, reach: &'static str) -> Arc<Told<&'static str>> {
+        let full = frame(number, "incident", "{\"id\":\"d\"}");
+        Arc::new(Told { number, full, public: None, reach })
+    }
+
+    /// Reads for somebody who may know what reaches `name`.
+    fn reader(
+        hub: &Hub<&'static str>,
+        session: SessionKey,
+        name: &'static str,
+        last: u64,
+    ) -> axum::body::BodyDataStream {
+        let choose: Choose<_> = Box::new(move |told| (told.reach == name).then(|| told.full.clone()));
+        let response = hub.enter(Some(session)).expect("below the limit").read(last, VecDeque::new(), choose);
+        assert_eq!(response.headers()[CONTENT_TYPE], "text/event-stream");
+        response.into_body().into_data_stream()
+    }
+
+    #[tokio::test]
+    async fn each_reader_gets_what_it_may_know_and_the_bytes_are_shared() {
+        let hub = hub();
+        let (mut one, mut two) = (reader(&hub, ONE, "one", 0), reader(&hub, TWO, "two", 0));
+        let mut one_again = reader(&hub, ONE, "one", 0);
+        let (for_two, for_one) = (told(1, "two"), told(2, "one"));
+        hub.tell(for_two.clone());
+        hub.tell(for_one.clone());
+        let first = one.next().await.unwrap().unwrap();
+        assert_eq!(&first[..], b"id: 2\nevent: incident\ndata: {\"id\":\"d\"}\n\n");
+        assert_eq!(first.as_ptr(), for_one.full.as_ptr(), "encoded once");
+        assert_eq!(one_again.next().await.unwrap().unwrap().as_ptr(), for_one.full.as_ptr());
+        assert_eq!(two.next().await.unwrap().unwrap(), for_two.full);
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_is_not_sent_again() {
+        let hub = hub();
+        let mut reading = reader(&hub, ONE, "one", 7);
+        hub.tell(told(7, "one"));
+        hub.tell(told(8, "one"));
+        assert_eq!(reading.next().await.unwrap().unwrap(), told(8, "one").full);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_falls_behind_is_told_to_load_again() {
+        let hub = hub();
+        let mut reading = reader(&hub, ONE, "one", 0);
+        let overfull = u64::try_from(EVENTS_QUEUED_MAX).unwrap() + 10;
+        for number in 1..=overfull {
+            hub.tell(told(number, "one"));
+        }
+        let first = reading.next().await.unwrap().unwrap();
+        assert_eq!(first, reload(0));
+        assert!(reading.next().await.is_some(), "and it goes on");
+    }
+
+    #[tokio::test]
+    async fn signing_out_ends_that_sessions_streams_alone() {
+        let hub = hub();
+        let (mut one, mut two) = (reader(&hub, ONE, "x", 0), reader(&hub, TWO, "x", 0));
+        hub.end(ONE);
+        hub.tell(told(1, "x"));
+        assert!(one.next().await.is_none());
+        assert!(two.next().await.is_some());
+        hub.stop();
+        assert!(two.next().await.is_none());
+    }
+
+    #[test]
+    fn streams_of_one_session_and_of_the_public_are_bounded() {
+        let hub = hub();
+        let mut seats: Vec<_> =
+            (0..EVENT_STREAMS_PER_SESSION_MAX).map(|_| hub.enter(Some(ONE)).unwrap()).collect();
+        assert!(hub.enter(Some(ONE)).is_none());
+        assert!(hub.enter(Some(TWO)).is_some());
+        seats.pop();
+        assert!(hub.enter(Some(ONE)).is_some(), "a closed tab makes room");
+        let public: Vec<_> = (0..EVENT_STREAMS_PUBLIC_MAX).map(|_| hub.enter(None).unwrap()).collect();
+        assert!(hub.enter(None).is_none());
+        assert!(hub.enter(Some(TWO)).is_some());
+        drop((seats, public));
+        assert_eq!(hub.open.lock().unwrap().all, 0);
+    }
+}
