@@ -472,3 +472,72 @@ pub(super) fn period(text: Option<&str>) -> Result<Option<u32>, Fault> {
     let period = period.filter(|period| (1..=12).contains(&(period % 100)));
     period.map(Some).ok_or(Fault { field: "period", why: Why::Wrong })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FRESH: [u8; 32] = [9; 32];
+
+    fn fields(json: &str) -> Fields {
+        Fields::from_json(json.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn an_sos_is_read_whatever_its_fields_hold() {
+        let broken = r#"{"kind":"sos","alert":"zz","point":{"lat":1e9,"lon":0},"silent":7,"visibility":"all",
+            "text":["not words"],"urgency":"none"}"#;
+        let alert = NewAlert::parse(&fields(broken), FRESH).unwrap();
+        assert_eq!((alert.kind.name, alert.alert, alert.point, alert.text), (SOS, FRESH, None, None));
+        assert_eq!(alert.dropped, ["alert", "point", "silent", "visibility", "text"]);
+        assert_eq!(NewAlert::sos(&Fields::default(), FRESH).alert, FRESH);
+        let long = format!(r#"{{"kind":"sos","text":"{}"}}"#, "a".repeat(9_000));
+        let kept = NewAlert::parse(&fields(&long), FRESH).unwrap().text.unwrap();
+        assert_eq!(kept.len(), crate::http::limits::TEXT_CHARS_MAX, "an SOS keeps the beginning of its text");
+    }
+
+    #[test]
+    fn a_report_names_the_field_that_is_wrong() {
+        let id = "07".repeat(32);
+        let check = |json: &str, field: &str, why: Why| {
+            let fault = NewAlert::parse(&fields(&json.replace("ID", &id)), FRESH).unwrap_err();
+            assert_eq!((fault.field, fault.why), (field, why), "{json}");
+        };
+        check("{}", "kind", Why::Missing);
+        check(r#"{"kind":"dragon"}"#, "kind", Why::Wrong);
+        check(r#"{"kind":"noise"}"#, "alert", Why::Missing);
+        check(r#"{"kind":"noise","alert":"12"}"#, "alert", Why::Wrong);
+        check(r#"{"kind":"noise","alert":"ID","urgency":"huge"}"#, "urgency", Why::Wrong);
+        check(r#"{"kind":"noise","alert":"ID","point":{"lat":1}}"#, "point", Why::Wrong);
+        check(r#"{"kind":"noise","alert":"ID","text":"\u0000"}"#, "text", Why::Wrong);
+        check(r#"{"kind":"noise","alert":"ID","visibility":"all"}"#, "visibility", Why::Wrong);
+        check(r#"{"kind":"noise","alert":"ID","silent":"maybe"}"#, "silent", Why::Wrong);
+        let whole =
+            r#"{"kind":"noise","alert":"ID","urgency":"high","point":{"lat":-33.5,"lon":-70.6},"text":"x"}"#;
+        let alert = NewAlert::parse(&fields(&whole.replace("ID", &id)), FRESH).unwrap();
+        assert_eq!((alert.alert, alert.urgency, alert.silent), ([7; 32], Some(Urgency::High), false));
+        assert_eq!(serde_json::to_value(&alert).unwrap()["alert"], id);
+    }
+
+    #[test]
+    fn actions_take_only_what_is_in_their_lists() {
+        assert_eq!(NewStep::parse(&fields(r#"{"step":"on_the_way"}"#)).unwrap().step, Step::OnTheWay);
+        assert!(NewStep::parse(&fields(r#"{"step":"flown"}"#)).is_err());
+        assert!(NewContribution::parse(&fields(r#"{"what":"solved_yes"}"#)).is_err());
+        assert!(NewContribution::parse(&fields(r#"{"what":"information"}"#)).is_err());
+        assert!(NewContribution::parse(&fields(r#"{"what":"going"}"#)).is_ok());
+        assert_eq!(
+            Close::parse(&fields(r#"{"outcome":"false_alarm"}"#)).unwrap().outcome,
+            Outcome::FalseAlarm
+        );
+        assert!(NewInvitation::parse(&fields(r#"{"node":"7"}"#)).is_err());
+        assert_eq!((period(None), period(Some("202401"))), (Ok(None), Ok(Some(202_401))));
+        for wrong in ["2024", "202413", "x", "202400"] {
+            assert_eq!(period(Some(wrong)), Err(Fault { field: "period", why: Why::Wrong }));
+        }
+        let join = |phone: &str| {
+            Join::parse(&fields(&format!(r#"{{"code":"c","name":"n","address":"a","phone":"{phone}"}}"#)))
+        };
+        assert!(join("+56 9 1234 5678").is_ok() && join("call me").is_err());
+    }
+}

@@ -227,7 +227,7 @@ pub struct ProblemView {
 
 /// Layer that writes the words of every [`Problem`], and of the bare refusals of axum and tower.
 pub(super) async fn answer(State(front): State<Front>, request: Request, next: Next) -> Response {
-    let lang = Lang::of(request.headers());
+    let lang = Lang::of(request.headers(), front.settings.language);
     let html = wants_page(request.uri().path(), request.headers());
     let method = request.method().clone();
     // The pattern, never the path: a path can hold an id and a query a code.

@@ -17,8 +17,8 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 
 use super::counts::Counts;
 use super::limits::{
-    EVENT_STREAM_LIFE, EVENT_STREAMS_MAX, EVENT_STREAMS_PER_SESSION_MAX, EVENT_STREAMS_PUBLIC_MAX,
-    EVENTS_QUEUED_MAX, KEEP_ALIVE_EVERY,
+    EVENT_STREAM_LIFE, EVENT_STREAMS_PER_SESSION_MAX, EVENT_STREAMS_PUBLIC_MAX, EVENTS_QUEUED_MAX,
+    KEEP_ALIVE_EVERY,
 };
 
 /// Tells sessions apart without holding what signs them in.
@@ -76,6 +76,7 @@ pub(super) struct Hub<Reach> {
     messages: broadcast::Sender<Message<Reach>>,
     open: Arc<Mutex<Open>>,
     counts: Arc<Counts>,
+    streams_max: usize,
 }
 
 #[derive(Default)]
@@ -86,9 +87,9 @@ struct Open {
 }
 
 impl<Reach: Send + Sync + 'static> Hub<Reach> {
-    pub(super) fn new(counts: Arc<Counts>) -> Self {
+    pub(super) fn new(counts: Arc<Counts>, streams_max: usize) -> Self {
         let (messages, _) = broadcast::channel(EVENTS_QUEUED_MAX);
-        Self { messages, open: Arc::default(), counts }
+        Self { messages, open: Arc::default(), counts, streams_max }
     }
 
     /// Tells all readers; those who may know it pass it on.
@@ -121,7 +122,7 @@ impl<Reach: Send + Sync + 'static> Hub<Reach> {
             }
             None => open.public >= EVENT_STREAMS_PUBLIC_MAX,
         };
-        if full || open.all >= EVENT_STREAMS_MAX {
+        if full || open.all >= self.streams_max {
             return None;
         }
         open.all += 1;
@@ -248,13 +249,14 @@ impl<Reach> Reading<Reach> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::limits::EVENT_STREAMS_MAX;
     use futures_util::StreamExt as _;
 
     const ONE: SessionKey = SessionKey([1; 32]);
     const TWO: SessionKey = SessionKey([2; 32]);
 
     fn hub() -> Hub<&'static str> {
-        Hub::new(Arc::default())
+        Hub::new(Arc::default(), EVENT_STREAMS_MAX)
     }
 
     fn told(number: u64, reach: &'static str) -> Arc<Told<&'static str>> {

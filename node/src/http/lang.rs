@@ -34,11 +34,11 @@ impl Lang {
         }
     }
 
-    /// What these request headers ask for.
+    /// What these request headers ask for, else `otherwise`.
     #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn of(headers: &HeaderMap, otherwise: Self) -> Self {
         let chosen = cookie(headers, "lang").and_then(Self::from_tag);
-        chosen.or_else(|| accepted(headers)).unwrap_or_default()
+        chosen.or_else(|| accepted(headers)).unwrap_or(otherwise)
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
         if let Some(accept) = accept {
             headers.insert(ACCEPT_LANGUAGE, accept.parse().unwrap());
         }
-        assert_eq!(Lang::of(&headers), expected, "{cookie:?} {accept:?}");
+        assert_eq!(Lang::of(&headers, Lang::Es), expected, "{cookie:?} {accept:?}");
     }
 
     #[test]

@@ -16,16 +16,20 @@ use axum::Router;
 use axum_server::Handle;
 use axum_server::accept::Accept;
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use config::settings::Tls;
+use config::{Config, Secret, SecretError};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use zeroize::Zeroizing;
 
 use super::counts::Counts;
+use super::lang::Lang;
 use super::limits::{
-    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX,
-    SHUTDOWN_GRACE, STREAMS_PER_CONNECTION_MAX, TLS_HANDSHAKE_TIMEOUT,
+    CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, EVENT_STREAMS_MAX, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
+    HEADERS_MAX, PICTURE_BYTES_MAX, SHUTDOWN_GRACE, STREAMS_PER_CONNECTION_MAX, TLS_HANDSHAKE_TIMEOUT,
 };
 
 /// Where the node serves its pages, and how.
@@ -37,6 +41,12 @@ pub struct Settings {
     pub transport: Transport,
     /// Whom to call when nothing else works.
     pub emergency_number: String,
+    /// Language of people who have not chosen one and whose browser asks for none that we speak.
+    pub language: Lang,
+    /// Largest picture that is taken in, in bytes; at most [`PICTURE_BYTES_MAX`] counts.
+    pub picture_bytes_max: usize,
+    /// Event streams at one time; at most [`EVENT_STREAMS_MAX`] counts.
+    pub streams_max: usize,
 }
 
 /// How bytes come in.
@@ -64,12 +74,40 @@ pub enum Certificate {
     Files {
         /// The chain, leaf first.
         chain: PathBuf,
-        /// Its key.
-        key: PathBuf,
+        /// Where its key comes from.
+        key: Secret,
     },
 }
 
 impl Settings {
+    /// For a node that is configured so and keeps its secrets in this folder.
+    #[must_use]
+    pub fn from_config(config: &Config, secrets: &Path) -> Self {
+        let http = &config.http;
+        let transport = match &http.tls {
+            Tls::Off if http.trusted_proxies.is_empty() => Transport::Plain,
+            Tls::Off => Transport::Proxied(http.trusted_proxies.clone()),
+            Tls::SelfSigned => {
+                let mut names = vec![http.origin.host().to_owned(), "localhost".to_owned()];
+                names.dedup();
+                Transport::Https(Certificate::SelfSigned { folder: secrets.to_owned(), names })
+            }
+            Tls::Files(files) => {
+                Transport::Https(Certificate::Files { chain: files.cert.clone(), key: files.key.clone() })
+            }
+        };
+        let bytes_max = usize::try_from(config.limits.photo_bytes_max).unwrap_or(PICTURE_BYTES_MAX);
+        let streams_max = usize::try_from(config.limits.live_pages_max).unwrap_or(EVENT_STREAMS_MAX);
+        Self {
+            listen: http.listen,
+            transport,
+            emergency_number: config.node.emergency_number.as_str().to_owned(),
+            language: Lang::from_tag(config.node.language.as_str()).unwrap_or_default(),
+            picture_bytes_max: bytes_max.min(PICTURE_BYTES_MAX),
+            streams_max: streams_max.min(EVENT_STREAMS_MAX),
+        }
+    }
+
     /// True if people reach this node over HTTPS.
     #[must_use]
     pub fn https(&self) -> bool {
@@ -93,8 +131,14 @@ pub enum ServeError {
     #[error("reading or writing {0}")]
     File(PathBuf, #[source] io::Error),
     /// What the files hold is not PEM.
-    #[error("reading the certificate or key in {0}")]
+    #[error("reading the certificate in {0}")]
     Pem(PathBuf, #[source] rustls::pki_types::pem::Error),
+    /// What should be a private key is not.
+    #[error("reading the private key of the certificate")]
+    Key(#[source] rustls::pki_types::pem::Error),
+    /// The private key is not where it should be.
+    #[error("looking for the private key of the certificate")]
+    Secret(#[from] SecretError),
     /// The certificate and key do not fit.
     #[error("setting up HTTPS")]
     Tls(#[from] rustls::Error),
@@ -322,16 +366,20 @@ impl AsyncWrite for Placed {
 }
 
 fn tls(certificate: &Certificate) -> Result<ServerConfig, ServeError> {
-    let (chain_path, key_path) = match certificate {
-        Certificate::SelfSigned { folder, names } => self_signed(folder, names)?,
-        Certificate::Files { chain, key } => (chain.clone(), key.clone()),
-    };
     let read = |path: &Path| std::fs::read(path).map_err(|error| ServeError::File(path.to_owned(), error));
+    let (chain_path, key) = match certificate {
+        Certificate::SelfSigned { folder, names } => {
+            let (chain, key) = self_signed(folder, names)?;
+            (chain, Zeroizing::new(read(&key)?))
+        }
+        Certificate::Files { chain, key } => {
+            (chain.clone(), Zeroizing::new(key.read()?.reveal().as_bytes().to_vec()))
+        }
+    };
     let chain = CertificateDer::pem_slice_iter(&read(&chain_path)?)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| ServeError::Pem(chain_path.clone(), error))?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&key_path)?)
-        .map_err(|error| ServeError::Pem(key_path.clone(), error))?;
+    let key = PrivateKeyDer::from_pem_slice(&key).map_err(ServeError::Key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -419,7 +467,8 @@ mod tests {
     /// Serves a small router, asks it something on a thread of its own, then stops it.
     async fn served(transport: Transport, ask: impl FnOnce(SocketAddr) -> String + Send + 'static) -> String {
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        let settings = Settings { listen, transport, emergency_number: "133".into() };
+        let settings =
+            Settings { listen, transport, ..Settings::from_config(&Config::default(), Path::new("")) };
         let listening = Listening::start(&settings).unwrap();
         let address = listening.address().unwrap();
         let router = Router::new().route("/", get(async || "served"));

@@ -17,7 +17,8 @@ use super::serve::{Certificate, Listening, ServeError, Transport};
 use super::*;
 
 fn settings(transport: Transport) -> Settings {
-    Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), transport, emergency_number: "133".into() }
+    let settings = Settings::from_config(&config::Config::default(), std::path::Path::new(""));
+    Settings { listen: SocketAddr::from(([127, 0, 0, 1], 0)), transport, ..settings }
 }
 
 fn tried() -> Router {
