@@ -96,8 +96,8 @@ impl Settings {
                 Transport::Https(Certificate::Files { chain: files.cert.clone(), key: files.key.clone() })
             }
         };
-        let bytes_max = usize::try_from(config.limits.photo_bytes_max).unwrap_or(PICTURE_BYTES_MAX);
-        let streams_max = usize::try_from(config.limits.live_pages_max).unwrap_or(EVENT_STREAMS_MAX);
+        let bytes_max = usize::try_from(config.limits.photo_bytes_max.get()).unwrap_or(PICTURE_BYTES_MAX);
+        let streams_max = usize::try_from(config.limits.live_pages_max.get()).unwrap_or(EVENT_STREAMS_MAX);
         Self {
             listen: http.listen,
             transport,
