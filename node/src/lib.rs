@@ -1,5 +1,7 @@
 //! The node: use cases, storage, pages and the command line of one municipality or precinct.
 
+pub mod cli;
+pub mod home;
 pub mod http;
 pub mod pages;
 pub mod store;

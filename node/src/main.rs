@@ -1,3 +1,5 @@
 //! The `cuadra` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    node::cli::main()
+}

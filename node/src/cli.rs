@@ -1,0 +1,88 @@
+//! The command line: what the one person who runs a node types. It reads and writes files, opens the
+//! store and asks the use cases; it decides nothing that they should.
+
+mod answer;
+mod init;
+mod join;
+mod request;
+mod roster;
+mod settings;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use answer::Tell as _;
+pub use answer::{Exit, Trouble};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cuadra",
+    version,
+    about = "Neighbourhood safety: one node per municipality or precinct, joined in a federation.",
+    after_help = "The usual way: cuadra init, then cuadra join with the roster file that your federation \
+                  sends back, then cuadra run.\nTo look around first: cuadra demo.\n\n\
+                  Exit codes: 0 done · 1 it failed · 2 wrong command line · 3 the configuration is wrong · \
+                  4 folder, disk or database · 5 keys or roster · 6 network.",
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Folder of the node: cuadra.toml and its data
+    #[arg(long, short = 'C', global = true, env = "CUADRA_FOLDER", default_value = ".", value_name = "DIR")]
+    folder: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a new node in a folder: keys, configuration, empty database
+    Init(init::Init),
+    /// Ask to join a federation, or take the roster that it sent
+    Join(join::Join),
+    /// Make and sign the list of members (for those who hold the root keys)
+    #[command(subcommand)]
+    Roster(roster::RosterCommand),
+    /// Print an example configuration, or check yours
+    #[command(subcommand)]
+    Config(settings::ConfigCommand),
+}
+
+/// Runs the program and gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => Exit::Done.into(),
+        Err(trouble) => {
+            trouble.print();
+            trouble.exit().into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<(), Trouble> {
+    let folder = cli.folder;
+    match cli.command {
+        Command::Init(init) => init.run(&folder),
+        Command::Join(join) => join.run(&folder),
+        Command::Roster(command) => command.run(),
+        Command::Config(command) => command.run(&folder),
+    }
+}
+
+/// Reads the node's configuration.
+fn read_config(folder: &std::path::Path) -> Result<config::Config, Trouble> {
+    let path = folder.join("cuadra.toml");
+    if !path.exists() {
+        let what = format!("There is no node in {}: no cuadra.toml.", folder.display());
+        return Err(Trouble::new(Exit::Config, what)
+            .hint("Make one with `cuadra init`, or say where it is with --folder."));
+    }
+    config::Config::load(&path)
+        .tell(Exit::Config, "The configuration cannot be used.")
+        .map_err(|trouble| trouble.hint("`cuadra config example` shows every setting and what it may be."))
+}

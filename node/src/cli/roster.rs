@@ -1,0 +1,373 @@
+//! `cuadra roster`: for those who hold the root keys. Everything happens in files, so that it can be
+//! done on a machine that never sees a network.
+
+mod edit;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use protocol::ids::{FederationId, Millis};
+use protocol::roster::{KeyState, Role, RootKey, RosterBody, RosterChain, SignedRoster};
+
+use super::answer::Tell as _;
+use super::request::MemberRequest;
+use super::{Exit, Trouble};
+use crate::home::{decode_chain_file, encode_chain_file, read_signing_key, write_signing_key, write_whole};
+pub(crate) use edit::{Candidate, admit, next_version};
+
+/// The rules that new federations start with.
+const RULES_VERSION: u16 = 1;
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RosterCommand {
+    /// Start a federation: makes the root keys and the first, signed roster
+    Create(Create),
+    /// Write the next version with new members in it, for signing
+    Admit(Admit),
+    /// Write the next version with a member expelled: all its keys revoked
+    Expel(Expel),
+    /// Add one signature to the newest version
+    Sign(Sign),
+    /// Show what a roster file says and who signed it
+    Show(Show),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Member requests, as `cuadra init` writes them
+    requests: Vec<PathBuf>,
+    /// How many root keys to make
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
+    keys: u8,
+    /// How many of them must sign each version
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+    threshold: u8,
+    /// A federation of one node and one root key, for a town without others
+    #[arg(long, conflicts_with_all = ["keys", "threshold"])]
+    alone: bool,
+    /// Folder for the keys and the roster file
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    out: PathBuf,
+    /// Days until people are reminded to renew it
+    #[arg(long, default_value_t = 365, value_name = "DAYS")]
+    days: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Admit {
+    /// Member requests
+    #[arg(required = true)]
+    requests: Vec<PathBuf>,
+    /// The roster file; the new version is added to it
+    #[arg(long, default_value = "federation.roster")]
+    roster: PathBuf,
+    /// Name of the precinct or office above them, if their requests do not say
+    #[arg(long)]
+    under: Option<String>,
+    /// Days until people are reminded to renew it
+    #[arg(long, default_value_t = 365, value_name = "DAYS")]
+    days: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Expel {
+    /// Name or id of the member
+    member: String,
+    /// The roster file; the new version is added to it
+    #[arg(long, default_value = "federation.roster")]
+    roster: PathBuf,
+    /// Days until people are reminded to renew it
+    #[arg(long, default_value_t = 365, value_name = "DAYS")]
+    days: u64,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Sign {
+    /// The file of one root key
+    #[arg(long)]
+    key: PathBuf,
+    /// The roster file
+    #[arg(long, default_value = "federation.roster")]
+    roster: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// The roster file
+    #[arg(default_value = "federation.roster")]
+    roster: PathBuf,
+}
+
+impl RosterCommand {
+    pub(super) fn run(&self) -> Result<(), Trouble> {
+        match self {
+            Self::Create(create) => create.run(),
+            Self::Admit(admit) => admit.run(),
+            Self::Expel(expel) => expel.run(),
+            Self::Sign(sign) => sign.run(),
+            Self::Show(show) => show.run(),
+        }
+    }
+}
+
+impl Create {
+    fn run(&self) -> Result<(), Trouble> {
+        let (count, threshold) = if self.alone { (1, 1) } else { (self.keys, self.threshold) };
+        if threshold > count {
+            let what = format!("{threshold} of {count} keys cannot sign: the threshold is above the keys.");
+            return Err(Trouble::new(Exit::Usage, what));
+        }
+        let file = self.out.join("federation.roster");
+        if file.exists() {
+            let what = format!("{} is there already; nothing was changed.", file.display());
+            return Err(Trouble::new(Exit::Failed, what).hint("Choose another folder with --out."));
+        }
+        let candidates = read_requests(&self.requests)?;
+        std::fs::create_dir_all(&self.out).tell(Exit::Store, "The folder could not be made.")?;
+        let mut keys = Vec::new();
+        for number in 1..=count {
+            let path = self.out.join(format!("root-{number}.key"));
+            keys.push(write_signing_key(&path).tell(Exit::Store, "A root key could not be made.")?);
+        }
+        let now = now();
+        let mut body = RosterBody {
+            federation: FederationId([0; 32]),
+            version: 1,
+            previous: Vec::new(),
+            threshold,
+            root_keys: keys.iter().map(|key| RootKey::ed25519(key.verifying_key().to_bytes())).collect(),
+            issued: now,
+            expires: now.plus(Millis(self.days.max(1) * DAY_MS)),
+            rules_version: RULES_VERSION,
+            members: Vec::new(),
+        };
+        admit(&mut body, candidates, None).map_err(refuse)?;
+        body.sort();
+        let mut signed = SignedRoster::unsigned(&body);
+        keys.iter().for_each(|key| signed.sign(key));
+        let chain =
+            RosterChain::start(signed.clone()).tell(Exit::Roster, "This roster would not be valid.")?;
+        write_chain(&file, &[signed])?;
+        println!("The federation {} exists.", chain.federation());
+        println!(
+            "Its roster is {}; {threshold} of {count} root keys must sign each later version.",
+            file.display()
+        );
+        if !self.alone {
+            println!("Now give each root-*.key to another person and delete it here: whoever holds");
+            println!("{threshold} of them decides who belongs to the federation.");
+        }
+        println!("Send the roster to every member; they take it with: cuadra join {}", file.display());
+        Ok(())
+    }
+}
+
+impl Admit {
+    fn run(&self) -> Result<(), Trouble> {
+        let mut file = ChainFile::read(&self.roster)?;
+        let mut body = file.next_body(self.days)?;
+        let candidates = read_requests(&self.requests)?;
+        let names: Vec<String> = candidates.iter().map(|candidate| candidate.member.name.clone()).collect();
+        admit(&mut body, candidates, self.under.as_deref()).map_err(refuse)?;
+        file.add_draft(body, &self.roster)?;
+        println!("Version {} lists {} too.", file.chain.head().version + 1, names.join(", "));
+        file.say_what_is_missing(&self.roster);
+        Ok(())
+    }
+}
+
+impl Expel {
+    fn run(&self) -> Result<(), Trouble> {
+        let mut file = ChainFile::read(&self.roster)?;
+        let mut body = file.next_body(self.days)?;
+        let named = |name: &str, id: String| name == self.member || id == self.member;
+        let Some(member) = body.members.iter_mut().find(|m| named(&m.name, m.id.to_string())) else {
+            let what = format!("No member of this roster is called “{}”.", self.member);
+            return Err(Trouble::new(Exit::Failed, what));
+        };
+        member.codes.clear();
+        member.keys.iter_mut().for_each(|key| key.state = KeyState::Revoked);
+        file.add_draft(body, &self.roster)?;
+        println!("Version {} expels {}.", file.chain.head().version + 1, self.member);
+        file.say_what_is_missing(&self.roster);
+        Ok(())
+    }
+}
+
+impl Sign {
+    fn run(&self) -> Result<(), Trouble> {
+        let mut file = ChainFile::read(&self.roster)?;
+        let Some(draft) = &mut file.draft else {
+            let what = "Every version in this file is signed already; nothing was changed.";
+            return Err(Trouble::new(Exit::Failed, what));
+        };
+        let key = read_signing_key(&self.key).tell(Exit::Roster, "The root key cannot be used.")?;
+        let root = RootKey::ed25519(key.verifying_key().to_bytes());
+        let own = draft.unverified_body().map(|body| body.root_keys).unwrap_or_default();
+        if !file.chain.head().root_keys.contains(&root) && !own.contains(&root) {
+            let what = "This key is none of the federation's root keys; nothing was changed.";
+            return Err(Trouble::new(Exit::Roster, what));
+        }
+        draft.sign(&key);
+        file.write(&self.roster)?;
+        file.say_what_is_missing(&self.roster);
+        Ok(())
+    }
+}
+
+impl Show {
+    fn run(&self) -> Result<(), Trouble> {
+        let file = ChainFile::read(&self.roster)?;
+        println!("Federation {}", file.chain.federation());
+        for signed in file.chain.versions_after(0) {
+            if let Some(roster) = file.chain.get(&signed.hash()) {
+                show_version(roster, signed, "");
+            }
+        }
+        if let Some(draft) = &file.draft
+            && let Ok(body) = draft.unverified_body()
+        {
+            show_version(&body, draft, ", NOT SIGNED YET");
+            file.say_what_is_missing(&self.roster);
+        }
+        let newest = file.draft.as_ref().and_then(|draft| draft.unverified_body().ok());
+        show_members(newest.as_ref().unwrap_or(file.chain.head()));
+        Ok(())
+    }
+}
+
+fn show_version(body: &RosterBody, signed: &SignedRoster, note: &str) {
+    let signers = signed.signers(&body.root_keys).len();
+    println!(
+        "Version {}{note}: made {}, renew by {}, signed by {signers} of {} root keys ({} needed for the next)",
+        body.version,
+        day(body.issued),
+        day(body.expires),
+        body.root_keys.len(),
+        body.threshold,
+    );
+}
+
+fn show_members(body: &RosterBody) {
+    println!();
+    for member in &body.members {
+        let roles: Vec<&str> = member.roles.iter().map(Role::name).collect();
+        let codes: Vec<String> = member.codes.iter().map(ToString::to_string).collect();
+        let above = body.members.iter().find(|other| Some(other.id) == member.authority);
+        let under = above.map(|above| format!(", under {}", above.name)).unwrap_or_default();
+        let near: Vec<&str> = body
+            .members
+            .iter()
+            .filter(|m| member.neighbours.contains(&m.id))
+            .map(|m| m.name.as_str())
+            .collect();
+        let state = if member.is_good() { "" } else { " EXPELLED" };
+        println!("{}{state}", member.name);
+        println!("  {} {}{under}", roles.join(", "), codes.join(" "));
+        if !near.is_empty() {
+            println!("  neighbours: {}", near.join(", "));
+        }
+        println!("  {}", member.id);
+    }
+}
+
+/// A roster file: versions that are in force, and at its end perhaps one that lacks signatures.
+struct ChainFile {
+    chain: RosterChain,
+    draft: Option<SignedRoster>,
+}
+
+impl ChainFile {
+    fn read(path: &Path) -> Result<Self, Trouble> {
+        let mut versions = read_chain(path)?.into_iter();
+        let spoiled = || Trouble::new(Exit::Roster, format!("{} is not a valid roster.", path.display()));
+        let genesis = versions.next().ok_or_else(spoiled)?;
+        let mut chain = RosterChain::start(genesis).map_err(|error| spoiled().because(&error))?;
+        let mut draft = None;
+        while let Some(signed) = versions.next() {
+            match chain.add(signed.clone()) {
+                Ok(_) => {}
+                Err(protocol::roster::RosterError::Signatures { .. }) if versions.len() == 0 => {
+                    draft = Some(signed);
+                }
+                Err(error) => return Err(spoiled().because(&error)),
+            }
+        }
+        Ok(Self { chain, draft })
+    }
+
+    fn next_body(&self, days: u64) -> Result<RosterBody, Trouble> {
+        if self.draft.is_some() {
+            let what = "This file ends in a version that still lacks signatures; nothing was changed.";
+            return Err(
+                Trouble::new(Exit::Failed, what).hint("Sign that one first: cuadra roster sign --key FILE")
+            );
+        }
+        Ok(next_version(&self.chain, now(), Millis(days.max(1) * DAY_MS)))
+    }
+
+    fn add_draft(&mut self, mut body: RosterBody, path: &Path) -> Result<(), Trouble> {
+        body.sort();
+        self.draft = Some(SignedRoster::unsigned(&body));
+        self.write(path)
+    }
+
+    fn write(&self, path: &Path) -> Result<(), Trouble> {
+        let held = self.chain.versions_after(0).into_iter().cloned();
+        write_chain(path, &held.chain(self.draft.clone()).collect::<Vec<_>>())
+    }
+
+    fn say_what_is_missing(&self, path: &Path) {
+        let Some(draft) = &self.draft else { return };
+        match self.chain.clone().add(draft.clone()) {
+            Ok(_) => println!(
+                "It is signed. Send it to every member; they take it with: cuadra join {}",
+                path.display()
+            ),
+            Err(error) => {
+                println!("Not in force yet: {error}.");
+                println!(
+                    "Each holder of a root key signs with: cuadra roster sign --key FILE --roster {}",
+                    path.display()
+                );
+            }
+        }
+    }
+}
+
+/// Reads the versions in a roster file, unverified.
+pub(super) fn read_chain(path: &Path) -> Result<Vec<SignedRoster>, Trouble> {
+    let bytes = std::fs::read(path).tell(Exit::Roster, format!("{} cannot be read.", path.display()))?;
+    decode_chain_file(&bytes).tell(Exit::Roster, format!("{} is not a roster file.", path.display()))
+}
+
+fn write_chain(path: &Path, versions: &[SignedRoster]) -> Result<(), Trouble> {
+    write_whole(path, &encode_chain_file(versions)).tell(Exit::Store, "The roster could not be written.")
+}
+
+fn read_requests(paths: &[PathBuf]) -> Result<Vec<Candidate>, Trouble> {
+    let mut candidates = Vec::new();
+    for path in paths {
+        let what = || format!("{} cannot be used.", path.display());
+        let bytes = std::fs::read(path).tell(Exit::Failed, what())?;
+        let (request, member) = MemberRequest::read(&bytes).tell(Exit::Failed, what())?;
+        candidates.push(Candidate { member, under: request.under });
+    }
+    Ok(candidates)
+}
+
+fn refuse(error: edit::EditError) -> Trouble {
+    Trouble::new(Exit::Failed, "The new version was not made.").because(&error)
+}
+
+fn now() -> Millis {
+    Millis(u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default())
+}
+
+/// The date for people, as UTC has it.
+fn day(at: Millis) -> String {
+    let stamp =
+        jiff::Timestamp::from_millisecond(i64::try_from(at.0).unwrap_or(i64::MAX)).unwrap_or_default();
+    stamp.strftime("%Y-%m-%d").to_string()
+}

@@ -1,0 +1,120 @@
+//! The node's folder apart from its databases: its own keys, the roster versions it holds, and the
+//! mark of its incarnation. The last two lie outside the backup set, so that a restore cannot roll
+//! them back.
+//!
+//! ```text
+//! secrets/   envelope.key, tls.key      32 secret bytes in hex, readable by the node's user only
+//! roster/    000001.roster, …           versions in the order in which they arrived
+//!            incarnation                counter and random part of the newest incarnation
+//! ```
+
+mod files;
+mod keys;
+mod rosters;
+
+use std::path::{Path, PathBuf};
+
+pub use files::{HomeError, write_private, write_whole};
+pub use keys::{NodeKeys, read_signing_key, write_signing_key};
+pub use rosters::{Rosters, decode_chain_file, encode_chain_file};
+
+use protocol::ids::Incarnation;
+
+/// The folder of one node.
+#[derive(Debug, Clone)]
+pub struct Home {
+    folder: PathBuf,
+}
+
+impl Home {
+    /// The node that lives in `folder`; nothing is read yet.
+    #[must_use]
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+    /// Where the node's keys lie.
+    #[must_use]
+    pub fn secrets(&self) -> PathBuf {
+        self.folder.join("secrets")
+    }
+
+    /// Makes the folders, for the node's user only.
+    pub fn make_folders(&self) -> Result<(), HomeError> {
+        for folder in [&self.folder, &self.secrets(), &self.folder.join("roster")] {
+            files::make_private_folder(folder)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the node's keys.
+    pub fn keys(&self) -> Result<NodeKeys, HomeError> {
+        NodeKeys::read(&self.secrets())
+    }
+    /// Makes the node's keys. Never replaces any that are there.
+    pub fn make_keys(&self) -> Result<NodeKeys, HomeError> {
+        NodeKeys::make(&self.secrets())
+    }
+    /// The roster versions that are kept here.
+    pub fn rosters(&self) -> Result<Rosters, HomeError> {
+        Rosters::open(&self.folder.join("roster"))
+    }
+
+    /// The newest incarnation that was drawn here.
+    pub fn incarnation(&self) -> Result<Incarnation, HomeError> {
+        let path = self.incarnation_mark();
+        let text = std::fs::read_to_string(&path).map_err(HomeError::read(&path))?;
+        let value = u64::from_str_radix(text.trim(), 16).map_err(|_| HomeError::Spoiled(path))?;
+        Ok(Incarnation(value))
+    }
+
+    /// Draws the next incarnation, above `at_least` and above every earlier one, and writes its mark
+    /// to the disk before anything can be signed with it.
+    pub fn draw_incarnation(&self, at_least: u32) -> Result<Incarnation, HomeError> {
+        let before = match self.incarnation() {
+            Ok(before) => before.counter(),
+            Err(HomeError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(HomeError::Random)?;
+        let counter = before.max(at_least).saturating_add(1);
+        let drawn = Incarnation::new(counter, u32::from_be_bytes(random));
+        write_private(&self.incarnation_mark(), format!("{:016x}\n", drawn.0).as_bytes())?;
+        Ok(drawn)
+    }
+
+    fn incarnation_mark(&self) -> PathBuf {
+        self.folder.join("roster").join("incarnation")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn incarnation_only_grows_and_survives_reading() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        home.make_folders().unwrap();
+        let first = home.draw_incarnation(0).unwrap();
+        assert_eq!((first.counter(), home.incarnation().unwrap()), (1, first));
+        let second = home.draw_incarnation(0).unwrap();
+        let third = home.draw_incarnation(40).unwrap();
+        assert_eq!((second.counter(), third.counter()), (2, 41));
+    }
+
+    #[test]
+    fn spoiled_mark_is_an_error_and_no_new_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        home.make_folders().unwrap();
+        std::fs::write(folder.path().join("roster/incarnation"), "gibberish").unwrap();
+        assert!(matches!(home.draw_incarnation(0), Err(HomeError::Spoiled(_))));
+    }
+}
