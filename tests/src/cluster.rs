@@ -32,6 +32,7 @@ pub struct Plan {
     wiring: SharedWiring,
     disks: Vec<Option<SmallDisk>>,
     keep_ports: bool,
+    scripted: Option<Town>,
 }
 
 /// A running federation. Its processes end with it, and its folder goes.
@@ -64,6 +65,11 @@ impl Plan {
         self.keep_ports = true;
     }
 
+    /// Lists this member but does not start it: a scenario plays it itself.
+    pub fn scripted(&mut self, town: Town) {
+        self.scripted = Some(town);
+    }
+
     /// Starts every node and waits until all of them are ready.
     pub async fn run(self) -> Cluster {
         let mut nodes = Vec::new();
@@ -73,7 +79,7 @@ impl Plan {
             nodes.push(Node::new(*town, under, number, folder, disk.clone(), self.wiring.clone()).await);
         }
         roster::found(self.folder.path(), &nodes);
-        for node in &mut nodes {
+        for node in nodes.iter_mut().filter(|node| Some(node.town) != self.scripted) {
             node.start().await;
             if self.keep_ports {
                 node.keep_port();
@@ -109,7 +115,7 @@ impl Cluster {
     pub fn laid_out(towns: &[Town]) -> Plan {
         let folder = tempfile::Builder::new().prefix("cuadra-").tempdir().expect("a folder for the test");
         let wiring = Arc::new(Mutex::new(Wiring::default()));
-        Plan { folder, towns: towns.to_vec(), wiring, disks: vec![None; towns.len()], keep_ports: false }
+        Plan { folder, towns: towns.to_vec(), wiring, disks: vec![None; towns.len()], keep_ports: false, scripted: None }
     }
 
     /// A running federation of these towns.

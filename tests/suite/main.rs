@@ -2,5 +2,7 @@
 
 mod bad_input;
 mod border;
+mod hostile;
 mod nothing_lost;
+mod privacy;
 mod tidy;

@@ -87,6 +87,12 @@ impl Node {
         std::fs::write(&path, format!("{before}[http]{after}")).expect("the configuration can be written");
     }
 
+    /// The address on which its process takes other nodes, without the relay in between.
+    #[must_use]
+    pub fn listens(&self) -> SocketAddr {
+        listens(self.process.as_ref().unwrap_or_else(|| panic!("{} does not run", self.town.name)))
+    }
+
     /// SIGKILL.
     pub async fn kill(&mut self) {
         self.process.take().expect("it runs").kill().await;
@@ -183,6 +189,11 @@ impl Node {
 #[must_use]
 pub fn data_of(folder: &Path) -> PathBuf {
     folder.join("data")
+}
+
+fn listens(process: &Process) -> SocketAddr {
+    let address = process.ready["federation"].as_str().and_then(|address| address.parse().ok());
+    address.unwrap_or_else(|| panic!("no address of the federation: {}", process.ready))
 }
 
 /// The code in what `cuadra invite` printed: the last word after a `#` or `=`.
