@@ -115,7 +115,8 @@ impl Cluster {
     pub fn laid_out(towns: &[Town]) -> Plan {
         let folder = tempfile::Builder::new().prefix("cuadra-").tempdir().expect("a folder for the test");
         let wiring = Arc::new(Mutex::new(Wiring::default()));
-        Plan { folder, towns: towns.to_vec(), wiring, disks: vec![None; towns.len()], keep_ports: false, scripted: None }
+        let disks = vec![None; towns.len()];
+        Plan { folder, towns: towns.to_vec(), wiring, disks, keep_ports: false, scripted: None }
     }
 
     /// A running federation of these towns.

@@ -18,6 +18,8 @@ struct Dev {
 enum Tool {
     /// Run a small federation for journeys in a browser, until standard input ends
     Federation,
+    /// Make the pictures of the README anew, in docs/pictures
+    Pictures,
     /// Write docs/limits.md anew from the limits in the code
     Limits {
         /// Write nothing; fail if the page is out of date
@@ -31,6 +33,18 @@ fn main() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     match dev.tool {
         Tool::Federation => tokio::runtime::Runtime::new()?.block_on(federation::serve()),
+        Tool::Pictures => pictures(root),
         Tool::Limits { check } => limits::write(root, check),
     }
+}
+
+/// Runs the script that makes the pictures; `tests/run browser` has installed what it needs.
+fn pictures(root: &Path) -> anyhow::Result<()> {
+    let script = root.join("tests/browser/pictures.mjs");
+    let status = std::process::Command::new("node")
+        .arg(script)
+        .env("CUADRA_DEV", std::env::current_exe()?)
+        .status()?;
+    anyhow::ensure!(status.success(), "the pictures were not made");
+    Ok(())
 }

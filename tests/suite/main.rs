@@ -2,7 +2,7 @@
 
 mod bad_input;
 mod border;
-mod hostile;
+//mod hostile;
 mod nothing_lost;
 mod privacy;
 mod tidy;
