@@ -15,39 +15,32 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The codes that have words of their own; any other shows the words of `unexpected`.
-    pub const CODES: [&'static str; 24] = [
-        "bad_form",
-        "bad_picture",
-        "bad_point",
-        "code_spent",
-        "code_unknown",
-        "conflict",
-        "cross_site",
-        "full",
-        "gone",
-        "method_not_allowed",
-        "name_missing",
-        "not_allowed",
+    /// The codes that have words of their own; any other shows the words of `internal`.
+    pub const CODES: [&'static str; 17] = [
+        "code_unusable",
+        "field",
+        "internal",
+        "malformed",
+        "media_type",
+        "method",
+        "not_for_you",
         "not_found",
+        "not_now",
         "not_signed_in",
-        "offer_gone",
-        "session_ended",
-        "stopping",
-        "text_too_long",
+        "other_site",
+        "picture",
+        "store_failed",
+        "store_full",
         "timeout",
         "too_large",
-        "too_many",
-        "unavailable",
-        "unexpected",
-        "unknown_kind",
+        "too_many_streams",
     ];
 }
 
 /// The words of a problem in a language; `emergency_number` is the number to call instead.
 #[must_use]
 pub fn problem(lang: Lang, code: &str, emergency_number: &str) -> Problem {
-    let known = if Problem::CODES.contains(&code) { code } else { "unexpected" };
+    let known = if Problem::CODES.contains(&code) { code } else { "internal" };
     let words = |part: &str| {
         let key = format!("problem.{known}.{part}");
         lang.words(&key).replace("{number}", emergency_number)

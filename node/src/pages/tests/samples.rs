@@ -257,7 +257,7 @@ pub(super) fn pages(lang: Lang) -> Vec<(&'static str, String)> {
     let open = detail(queue().swap_remove(2), &MAY);
     let done = detail(incident(12, "fire", "closed", 90), &["solved", "media"]);
     let typed = Filled::from_iter([("name", HOSTILE), ("text", HOSTILE), ("visibility", "nobody")]);
-    let wrong = problem(lang, "bad_form", "133");
+    let wrong = problem(lang, "field", "133");
     let coverage_empty = CoverageView { rows: Vec::new(), ..coverage_view() };
     let country_empty = CountryView {
         territories: Vec::new(),
