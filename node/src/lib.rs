@@ -4,5 +4,6 @@ pub mod cli;
 pub mod home;
 pub mod http;
 pub mod pages;
+pub mod desk;
 pub mod store;
 pub mod views;

@@ -4,29 +4,44 @@
 //! only after its commit; nothing is shown, sent or acknowledged before.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use protocol::ids::Millis;
+use protocol::author::Hand;
+use protocol::ids::{MemberId, Millis};
+use protocol::roster::RosterChain;
 use rusqlite::Connection;
 use tokio::sync::{broadcast, watch};
 
+mod alerts;
 mod audit;
+mod blobs;
+mod calendar;
+mod documents;
 mod events;
 mod fault;
+mod figures;
+mod incidents;
 mod keys;
 pub mod limits;
 mod people;
 mod reader;
+mod rebuild;
 mod schema;
 pub mod seal;
 mod tx;
 mod writer;
 
+pub use alerts::{AlertRow, Visibility};
 pub use audit::{AuditEntry, AuditRow, BrokenChain};
+pub use blobs::{Blob, BlobNotes, StagedBlob};
+pub use calendar::Calendar;
+pub use documents::{AppendError, Arrival, Taken};
 pub use events::{Committed, Event, Missed, What};
 pub use fault::{OpenError, WriteError};
+pub use figures::{Figures, FiguresKey, sorted_values};
+pub use incidents::{IncidentQuery, IncidentRow};
 pub use people::{CodeFor, HouseholdId, NewPerson, PersonId, PersonRow, Profile, Role, SessionRow};
 pub use reader::Reader;
 pub use tx::Tx;
@@ -55,19 +70,38 @@ pub struct Opening {
     pub folder: PathBuf,
     /// What time it is.
     pub clock: Clock,
+    /// Who this node is and with what it signs.
+    pub hand: Hand,
+    /// The roster chain that it holds.
+    pub rosters: RosterChain,
+    /// Where its days and months begin.
+    pub time_zone: jiff::tz::TimeZone,
     /// Most pages that `node.db` may have. For nodes with a quota, and to show what a full disk does.
     pub pages_max: Option<u32>,
 }
 
-/// The node's own secrets, from the key store.
-#[derive(Clone)]
-pub(crate) struct Secrets {
+/// What the writer and the readers have in common.
+pub(crate) struct Shared {
     /// For look-ups by address and phone.
     pub(crate) lookup: Key,
     /// Seals who reported an alert.
     pub(crate) reporter: Key,
     /// Seals audit rows that concern nobody in particular.
     pub(crate) audit: Key,
+    /// This node.
+    pub(crate) member: MemberId,
+    /// The roster chain in force.
+    pub(crate) rosters: RwLock<Arc<RosterChain>>,
+    /// Where days and months begin.
+    pub(crate) calendar: Calendar,
+    /// Large blobs.
+    pub(crate) blobs: PathBuf,
+}
+
+impl Shared {
+    pub(crate) fn rosters(&self) -> Arc<RosterChain> {
+        self.rosters.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
 /// The store; cheap to clone. The last clone dropped stops the writer after what is queued.
@@ -77,6 +111,7 @@ pub struct Store {
 }
 
 struct Inner {
+    shared: Arc<Shared>,
     queues: Arc<Queues>,
     readers: Arc<Readers>,
     commits: broadcast::Sender<Committed>,
@@ -91,8 +126,9 @@ impl Store {
     /// Opens the folder, takes missing migrations and starts the writer. Blocks.
     pub fn open(opening: Opening) -> Result<Store, OpenError> {
         check_sqlite_version(rusqlite::version())?;
-        let Opening { folder, clock, pages_max } = opening;
-        for folder in [&folder, &folder.join("blobs")] {
+        let Opening { folder, clock, hand, rosters, time_zone, pages_max } = opening;
+        let blobs = folder.join("blobs");
+        for folder in [&folder, &blobs] {
             std::fs::create_dir_all(folder)
                 .map_err(|source| OpenError::Path { path: folder.clone(), source })?;
         }
@@ -102,14 +138,16 @@ impl Store {
         if let Some(pages_max) = pages_max {
             pair.db.pragma_update(None, "max_page_count", pages_max)?;
         }
-        let secrets = {
-            let keys = keys::Keys::new(&pair.keys);
-            Secrets {
-                lookup: keys.secret_or_fresh("lookup")?,
-                reporter: keys.secret_or_fresh("reporter")?,
-                audit: keys.secret_or_fresh("audit")?,
-            }
-        };
+        let keys = keys::Keys::new(&pair.keys);
+        let shared = Arc::new(Shared {
+            lookup: keys.secret_or_fresh("lookup")?,
+            reporter: keys.secret_or_fresh("reporter")?,
+            audit: keys.secret_or_fresh("audit")?,
+            member: hand.member,
+            rosters: RwLock::new(Arc::new(rosters)),
+            calendar: Calendar::new(time_zone),
+            blobs,
+        });
         let ballast = folder.join("ballast");
         lay_ballast(&ballast);
         let readers = (0..READERS_MAX).map(|_| connect_reader(&folder)).collect::<Result<_, _>>()?;
@@ -119,13 +157,17 @@ impl Store {
         let mut writing = tx::Writing {
             db: pair.db,
             keys: pair.keys,
-            secrets: secrets.clone(),
+            shared: shared.clone(),
+            hand,
+            documents: documents::Cache::default(),
             clock: clock.clone(),
             commits: commits.clone(),
             fatal: fatal_tx,
             ballast,
             group: tx::Effects::default(),
             job: tx::Effects::default(),
+            #[cfg(test)]
+            fail_at: None,
         };
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -135,8 +177,8 @@ impl Store {
             })
             .map_err(|source| OpenError::Path { path: folder.clone(), source })?;
         let thread = Mutex::new(Some(thread));
-        let readers = Readers::new(readers, secrets);
-        let inner = Inner { queues, readers, commits, fatal, clock, folder, pages_max, thread };
+        let readers = Readers::new(readers, shared.clone());
+        let inner = Inner { shared, queues, readers, commits, fatal, clock, folder, pages_max, thread };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -180,6 +222,34 @@ impl Store {
     #[must_use]
     pub fn fatal(&self) -> watch::Receiver<bool> {
         self.inner.fatal.clone()
+    }
+
+    /// This node.
+    #[must_use]
+    pub fn member(&self) -> MemberId {
+        self.inner.shared.member
+    }
+
+    /// The roster chain in force.
+    #[must_use]
+    pub fn rosters(&self) -> Arc<RosterChain> {
+        self.inner.shared.rosters()
+    }
+
+    /// Days and months where this node is.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.inner.shared.calendar
+    }
+
+    /// Puts a newer roster chain in force and brings everything that hangs on it up to date.
+    pub async fn set_rosters(&self, rosters: RosterChain) -> Result<(), WriteError> {
+        *self.inner.shared.rosters.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rosters);
+        self.write(Queue::Normal, |tx| {
+            tx.derive_all()?;
+            tx.event(What::Peers, None)
+        })
+        .await
     }
 
     /// The node's time.

@@ -64,7 +64,7 @@ impl Tx<'_> {
             None => None,
         };
         let concerned = concerned.filter(|_| key.is_some());
-        let key = key.unwrap_or_else(|| self.secrets().audit.clone());
+        let key = key.unwrap_or_else(|| self.shared().audit.clone());
         let sealed = key.seal(&row_name(number), &[&salt[..], &words].concat());
         self.db()
             .prepare_cached(

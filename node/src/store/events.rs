@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use protocol::envelope::AdmittedEnvelope;
 use protocol::ids::DocId;
 use rusqlite::params;
 
@@ -48,11 +49,13 @@ pub struct Event {
     pub doc: Option<DocId>,
 }
 
-/// The events of one commit, in order.
+/// What one commit changed, in order.
 #[derive(Debug, Clone)]
 pub struct Committed {
-    /// Never empty.
+    /// Its events.
     pub events: Arc<[Event]>,
+    /// Envelopes that this node itself wrote.
+    pub wrote: Arc<[AdmittedEnvelope]>,
 }
 
 /// What a page that was away missed.

@@ -1,7 +1,7 @@
 //! Residents, operators, households, sessions and sign-in codes. All of it is local: no type here
 //! ever reaches another node.
 
-use protocol::ids::{Code, Millis, sha256};
+use protocol::ids::{Code, DocId, Millis, Pseudonym, sha256};
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -111,7 +111,7 @@ impl Tx<'_> {
         code: Code,
         created: Millis,
     ) -> Result<HouseholdId, WriteError> {
-        let mark = address_mark(&self.secrets().lookup, address, code);
+        let mark = address_mark(&self.shared().lookup, address, code);
         let known: Option<i64> = self
             .db()
             .prepare_cached("SELECT id FROM household WHERE address_mark = ?1")?
@@ -131,7 +131,7 @@ impl Tx<'_> {
     /// Adds a person with a fresh key of their own.
     pub fn add_person(&mut self, person: &NewPerson) -> Result<PersonId, WriteError> {
         let phone = person.profile.phone.as_deref();
-        let mark = phone.map(|phone| phone_mark(&self.secrets().lookup, phone));
+        let mark = phone.map(|phone| phone_mark(&self.shared().lookup, phone));
         self.db()
             .prepare_cached(
                 "INSERT INTO person (role, household, phone_mark, sealed, created_ms, seen_ms)
@@ -243,12 +243,18 @@ impl Reader<'_> {
         row.map_or(Ok(None), |parts| self.open_person(parts))
     }
 
+    /// A person inside one document, for other nodes; none once they were erased.
+    pub fn pseudonym(&self, person: PersonId, doc: DocId) -> Result<Option<Pseudonym>, WriteError> {
+        let key = self.keys().person(person.0)?;
+        Ok(key.map(|key| Pseudonym(key.mark("pseudonym", &[&doc.0]))))
+    }
+
     /// The residents that gave this phone number.
     pub fn residents_by_phone(&self, phone: &str) -> Result<Vec<PersonRow>, WriteError> {
         let mut select = self.db().prepare_cached(
             "SELECT id, role, household, sealed FROM person WHERE phone_mark = ?1 AND role = 'resident'",
         )?;
-        let rows = select.query_map(params![phone_mark(&self.secrets().lookup, phone)], person_parts)?;
+        let rows = select.query_map(params![phone_mark(&self.shared().lookup, phone)], person_parts)?;
         let mut found = Vec::new();
         for row in rows {
             found.extend(self.open_person(row?)?);

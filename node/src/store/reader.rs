@@ -5,25 +5,25 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use rusqlite::Connection;
 
 use crate::store::keys::Keys;
-use crate::store::{Secrets, WriteError};
+use crate::store::{Shared, WriteError};
 
 /// One consistent view of what is stored.
 #[derive(Clone, Copy)]
 pub struct Reader<'a> {
     db: &'a Connection,
     keys: &'a Connection,
-    secrets: &'a Secrets,
+    shared: &'a Shared,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(db: &'a Connection, keys: &'a Connection, secrets: &'a Secrets) -> Self {
-        Self { db, keys, secrets }
+    pub(super) fn new(db: &'a Connection, keys: &'a Connection, shared: &'a Shared) -> Self {
+        Self { db, keys, shared }
     }
     pub(super) fn db(&self) -> &'a Connection {
         self.db
     }
-    pub(super) fn secrets(&self) -> &'a Secrets {
-        self.secrets
+    pub(super) fn shared(&self) -> &'a Shared {
+        self.shared
     }
     /// The keys.
     #[must_use]
@@ -42,12 +42,12 @@ pub(super) struct Pair {
 pub(super) struct Readers {
     idle: Mutex<Vec<Pair>>,
     back: Condvar,
-    secrets: Secrets,
+    shared: Arc<Shared>,
 }
 
 impl Readers {
-    pub(super) fn new(pairs: Vec<Pair>, secrets: Secrets) -> Arc<Self> {
-        Arc::new(Self { idle: Mutex::new(pairs), back: Condvar::new(), secrets })
+    pub(super) fn new(pairs: Vec<Pair>, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { idle: Mutex::new(pairs), back: Condvar::new(), shared })
     }
 
     /// Runs `work` on one of the connections, on a thread that may block.
@@ -70,7 +70,7 @@ impl Readers {
     {
         let lease = self.lease();
         lease.db.execute_batch("BEGIN").map_err(WriteError::from)?;
-        work(&Reader::new(&lease.db, &lease.keys, &self.secrets))
+        work(&Reader::new(&lease.db, &lease.keys, &self.shared))
     }
 
     /// Waits for an idle pair; reads are short.

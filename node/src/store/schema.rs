@@ -11,7 +11,7 @@ const NODE_STEPS: &[&str] = &[include_str!("schema/node_0001.sql")];
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
 /// The derived tables of `node.db`, in the order in which they may be emptied.
 pub(super) const DERIVED: &[&str] =
-    &["figure", "figure_head", "incident_member", "incident", "audience", "document"];
+    &["figure", "figure_head", "figure_day", "incident_member", "incident", "audience", "document"];
 
 /// Brings `node.db` to the newest step.
 pub(super) fn migrate_node(db: &mut Connection) -> Result<(), OpenError> {

@@ -1,6 +1,7 @@
 //! What the store promises as a whole, on real files.
 
 use super::*;
+use protocol::fixture::Federation;
 use protocol::ids::Code;
 
 const LA_PINTANA: Code = Code::chile(13112);
@@ -10,7 +11,19 @@ fn open(folder: &Path) -> Store {
 }
 
 fn open_with(folder: &Path, pages_max: Option<u32>) -> Store {
-    Store::open(Opening { folder: folder.to_owned(), clock: Arc::new(|| Millis(1_000)), pages_max }).unwrap()
+    open_as(folder, &Federation::new(2), 0, pages_max)
+}
+
+fn open_as(folder: &Path, federation: &Federation, n: usize, pages_max: Option<u32>) -> Store {
+    Store::open(Opening {
+        folder: folder.to_owned(),
+        clock: Arc::new(|| Millis(1_000)),
+        hand: federation.hand(n),
+        rosters: federation.rosters.clone(),
+        time_zone: jiff::tz::TimeZone::UTC,
+        pages_max,
+    })
+    .unwrap()
 }
 
 fn rosa() -> Profile {

@@ -1,8 +1,12 @@
 //! What the writer's thread holds, and the transaction that a job sees of it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use protocol::ids::{DocId, Millis};
+use protocol::author::Hand;
+use protocol::envelope::AdmittedEnvelope;
+use protocol::ids::{DocId, MemberId, Millis, Pseudonym};
+use protocol::roster::RosterChain;
 use rusqlite::{Connection, params};
 use tokio::sync::{broadcast, watch};
 
@@ -10,25 +14,34 @@ use crate::store::events::{Committed, Event, What};
 use crate::store::keys::Keys;
 use crate::store::limits::EVENTS_KEPT_MAX;
 use crate::store::reader::Reader;
-use crate::store::{Clock, Secrets, WriteError};
+use crate::store::documents::Cache;
+use crate::store::{Clock, Shared, WriteError};
 
 /// The writer's connections and state; lives on its thread.
 pub(super) struct Writing {
     pub(super) db: Connection,
     pub(super) keys: Connection,
-    pub(super) secrets: Secrets,
+    pub(super) shared: Arc<Shared>,
+    pub(super) hand: Hand,
+    pub(super) documents: Cache,
     pub(super) clock: Clock,
     pub(super) commits: broadcast::Sender<Committed>,
     pub(super) fatal: watch::Sender<bool>,
     pub(super) ballast: PathBuf,
     pub(super) group: Effects,
     pub(super) job: Effects,
+    /// Where the next job is to fail half-way.
+    #[cfg(test)]
+    pub(super) fail_at: Option<String>,
 }
 
 /// What a commit will tell to the rest of the node.
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) events: Vec<Event>,
+    pub(super) wrote: Vec<AdmittedEnvelope>,
+    /// Documents that the job changed in the cache; forgotten if it is undone.
+    pub(super) touched: Vec<DocId>,
 }
 
 impl Writing {
@@ -44,9 +57,10 @@ impl Writing {
         self.keys.execute_batch("COMMIT")?;
         self.db.execute_batch("COMMIT")?;
         let effects = std::mem::take(&mut self.group);
-        if !effects.events.is_empty() {
-            // Nobody listening is no error: the events are in their table.
-            let _ = self.commits.send(Committed { events: effects.events.into() });
+        if !effects.events.is_empty() || !effects.wrote.is_empty() {
+            let committed = Committed { events: effects.events.into(), wrote: effects.wrote.into() };
+            // Nobody listening is no error: the events are in their table, the rest in the log.
+            let _ = self.commits.send(committed);
         }
         Ok(())
     }
@@ -54,6 +68,7 @@ impl Writing {
     pub(super) fn roll_back(&mut self) {
         self.group = Effects::default();
         self.job = Effects::default();
+        self.documents.clear();
         for db in [&self.db, &self.keys] {
             if !db.is_autocommit()
                 && let Err(error) = db.execute_batch("ROLLBACK")
@@ -74,11 +89,14 @@ impl Writing {
         self.db.execute_batch("RELEASE job")?;
         self.keys.execute_batch("RELEASE job")?;
         self.group.events.append(&mut self.job.events);
+        self.group.wrote.append(&mut self.job.wrote);
         Ok(())
     }
 
     pub(super) fn undo_savepoint(&mut self) -> Result<(), WriteError> {
-        self.job = Effects::default();
+        for doc in std::mem::take(&mut self.job).touched {
+            self.documents.forget(doc);
+        }
         self.db.execute_batch("ROLLBACK TO job; RELEASE job")?;
         self.keys.execute_batch("ROLLBACK TO job; RELEASE job")?;
         Ok(())
@@ -119,10 +137,28 @@ impl Tx<'_> {
         self.now
     }
 
+    /// This node.
+    #[must_use]
+    pub fn member(&self) -> MemberId {
+        self.writing.shared.member
+    }
+
+    /// The roster chain in force.
+    #[must_use]
+    pub fn rosters(&self) -> Arc<RosterChain> {
+        self.writing.shared.rosters()
+    }
+
+    /// A crew of this node inside one document: equal names, equal pseudonyms there and nowhere else.
+    #[must_use]
+    pub fn crew_pseudonym(&self, crew: &str, doc: DocId) -> Pseudonym {
+        Pseudonym(self.writing.shared.lookup.mark("crew", &[crew.as_bytes(), &doc.0]))
+    }
+
     /// What is stored, this job's own changes included.
     #[must_use]
     pub fn reader(&self) -> Reader<'_> {
-        Reader::new(&self.writing.db, &self.writing.keys, &self.writing.secrets)
+        Reader::new(&self.writing.db, &self.writing.keys, &self.writing.shared)
     }
 
     pub(super) fn db(&self) -> &Connection {
@@ -133,8 +169,8 @@ impl Tx<'_> {
         Keys::new(&self.writing.keys)
     }
 
-    pub(super) fn secrets(&self) -> &Secrets {
-        &self.writing.secrets
+    pub(super) fn shared(&self) -> &Shared {
+        &self.writing.shared
     }
 
     /// Numbers an event and tells it to who listens, once committed.

@@ -141,37 +141,37 @@ CREATE TABLE audience (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX audience_by_member ON audience (member, doc);
 CREATE TABLE incident (
-    doc          BLOB PRIMARY KEY,
-    nonce        BLOB NOT NULL,
-    kind         INTEGER NOT NULL,
-    urgency      INTEGER NOT NULL,
-    code         TEXT NOT NULL,
-    cell         INTEGER NOT NULL,
-    lat          REAL,
-    lon          REAL,
-    exact        INTEGER NOT NULL,
-    source       INTEGER NOT NULL,
-    opened_ms    INTEGER NOT NULL,
-    period       INTEGER NOT NULL,
-    day          INTEGER NOT NULL,
-    author       BLOB NOT NULL,
-    owner        BLOB NOT NULL,
-    answering    BLOB NOT NULL,
-    offered_to   BLOB,
-    step         INTEGER NOT NULL,
-    outcome      INTEGER,
-    closed_ms    INTEGER,
+    doc           BLOB PRIMARY KEY,
+    envelope      BLOB NOT NULL,
+    kind          INTEGER NOT NULL,
+    urgency       INTEGER NOT NULL,
+    code          TEXT NOT NULL,
+    cell          INTEGER NOT NULL,
+    lat           REAL,
+    lon           REAL,
+    exact         INTEGER NOT NULL,
+    source        INTEGER NOT NULL,
+    opened_ms     INTEGER NOT NULL,
+    period        INTEGER NOT NULL,
+    day           INTEGER NOT NULL,
+    author        BLOB NOT NULL,
+    owner         BLOB NOT NULL,
+    answering     BLOB NOT NULL,
+    offered_to    BLOB,
+    step          INTEGER NOT NULL,
+    outcome       INTEGER,
     closed_period INTEGER,
-    claimed      BLOB,
-    saw_it_too   INTEGER NOT NULL,
-    crews        INTEGER NOT NULL,
-    words        BLOB,
-    changed_ms   INTEGER NOT NULL
+    claimed       BLOB,
+    touched       INTEGER NOT NULL,
+    saw_it_too    INTEGER NOT NULL,
+    crews         INTEGER NOT NULL,
+    words         BLOB,
+    changed_ms    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX incident_open ON incident (urgency, opened_ms) WHERE outcome IS NULL;
 CREATE INDEX incident_by_time ON incident (opened_ms);
 CREATE INDEX incident_by_place ON incident (lat, opened_ms);
-CREATE INDEX incident_by_period ON incident (period, code, kind);
+CREATE INDEX incident_by_owner ON incident (owner, code, period, kind);
 -- Nodes that see an incident in full: its owner, the involved, the invited and the offered ones.
 CREATE TABLE incident_member (
     doc    BLOB NOT NULL,
@@ -187,8 +187,16 @@ CREATE TABLE figure_head (
     incarnation BLOB NOT NULL,
     seq         INTEGER NOT NULL,
     author      BLOB NOT NULL,
+    envelope    BLOB NOT NULL,
     as_of_ms    INTEGER NOT NULL,
     PRIMARY KEY (code, period)
+) STRICT, WITHOUT ROWID;
+-- This node's own summary documents.
+CREATE TABLE figure_day (
+    code TEXT NOT NULL,
+    day  INTEGER NOT NULL,
+    doc  BLOB NOT NULL,
+    PRIMARY KEY (code, day)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE figure (
     code    TEXT NOT NULL,

@@ -1,0 +1,247 @@
+//! One incident in full: its steps, its timeline, and what this viewer may do with it now.
+
+use std::collections::BTreeMap;
+
+use protocol::derive;
+use protocol::document::Document;
+use protocol::envelope::{AdmittedEnvelope, BlobClass};
+use protocol::fold::Fold;
+use protocol::ids::{DocId, EnvelopeId, Millis};
+use protocol::operation::{Operation, Step};
+
+use super::{Showing, name_of, step_name};
+use crate::desk::{ActError, Viewer};
+use crate::store::{BlobNotes, IncidentRow, PersonId};
+use crate::views::{IncidentDetailView, StepView, TimelineView};
+
+type Traces = BTreeMap<EnvelopeId, (Millis, Option<PersonId>)>;
+
+impl Showing<'_> {
+    pub(in crate::desk) fn detail(&self, doc: DocId) -> Result<IncidentDetailView, ActError> {
+        let (row, document, fold) = self.load(doc)?;
+        let traces = self.r.traces(doc)?;
+        let own = self.is_own(doc)?;
+        let mut timeline = Vec::new();
+        for envelope in document.envelopes() {
+            timeline.extend(self.line(envelope, &fold, &traces, own)?);
+        }
+        let steps = self.steps(&document, &fold, &traces, &timeline);
+        let involved = fold.audience.involved.iter().map(|member| self.node(member)).collect();
+        let heads = derive::heads(&document).unwrap_or_else(|error| {
+            tracing::error!(%error, %doc, "a document could not be derived");
+            Vec::new()
+        });
+        Ok(IncidentDetailView {
+            incident: self.incident(&row, None)?,
+            steps,
+            timeline,
+            involved,
+            reachable: self.reachable(&row),
+            heads,
+            may: self.may(&row, &fold, own),
+            reporter: self.reporter(doc)?,
+        })
+    }
+
+    /// The steps in order; each reached one with the first time that it was taken.
+    fn steps(
+        &self,
+        document: &Document,
+        fold: &Fold,
+        traces: &Traces,
+        timeline: &[TimelineView],
+    ) -> Vec<StepView> {
+        let stored = document.genesis().and_then(|genesis| traces.get(&genesis.id()));
+        let author = document.genesis().map(|genesis| self.desk.member_name(&genesis.header().author));
+        let mut steps = vec![StepView {
+            step: "stored".into(),
+            at_ms: stored.map(|(received, _)| received.0),
+            node: author,
+            photos: Vec::new(),
+        }];
+        for step in Step::ALL {
+            let taken = fold.steps.iter().find(|taken| taken.step == *step);
+            let photos = taken.map(|taken| photos_after(document, &taken.envelope, timeline)).unwrap_or_default();
+            steps.push(StepView {
+                step: if *step == Step::Received { "seen" } else { step_name(*step) }.into(),
+                at_ms: taken.map(|taken| taken.written_at.0),
+                node: taken.map(|taken| self.desk.member_name(&taken.author)),
+                photos,
+            });
+        }
+        steps
+    }
+
+    /// One line of the timeline; none for what this viewer is not shown.
+    fn line(
+        &self,
+        envelope: &AdmittedEnvelope,
+        fold: &Fold,
+        traces: &Traces,
+        own: bool,
+    ) -> Result<Option<TimelineView>, ActError> {
+        let (header, operation) = (envelope.header(), envelope.operation());
+        let operator = matches!(self.viewer, Viewer::Operator(_));
+        let only_for_desks = matches!(operation, Operation::Note { .. } | Operation::Media { .. })
+            && header.blobs.iter().all(|blob| blob.class != BlobClass::Shared);
+        let photo_for_reporter = own && matches!(operation, Operation::Media { .. });
+        if only_for_desks && !operator && !photo_for_reporter {
+            return Ok(None);
+        }
+        let (mut text, mut photos, mut pending) = (None, Vec::new(), false);
+        for blob in &header.blobs {
+            // A neighbour reads their own words, never what others told the desk.
+            let words_of_others = !operator && blob.class != BlobClass::Shared && !header.is_genesis();
+            let photo = matches!(operation, Operation::Media { .. });
+            if !self.desk.may_see_blob(self.r, self.viewer, header.doc, blob.class)? || (words_of_others && !photo) {
+                continue;
+            }
+            if photo {
+                pending |= !self.r.has_blob(&blob.id)?;
+                photos.push(blob.id.to_string());
+            } else {
+                match self.r.words(&blob.id)? {
+                    Some(words) => text = Some(told(&words)).filter(|text| !text.is_empty()),
+                    None => pending = true,
+                }
+            }
+        }
+        let trace = traces.get(&envelope.id());
+        let by = trace.and_then(|(_, person)| *person).filter(|_| operator);
+        Ok(Some(TimelineView {
+            id: envelope.id().to_string(),
+            what: operation.name().to_owned(),
+            detail: detail_of(operation),
+            node: self.desk.member_name(&header.author),
+            by: by.and_then(|person| self.operator_by_id(person)),
+            written_ms: header.written_at.0,
+            received_ms: trace.map_or(header.written_at.0, |(received, _)| received.0),
+            text,
+            detail_pending: pending,
+            photos,
+            other_node: other_node(operation).map(|member| self.desk.member_name(&member)),
+            confirmed: !fold.unconfirmed.contains(&envelope.id()),
+        }))
+    }
+
+    /// Where an operator may send it: neighbours and services that are still good.
+    fn reachable(&self, row: &IncidentRow) -> Vec<crate::views::NodeNameView> {
+        let Viewer::Operator(_) = self.viewer else { return Vec::new() };
+        let rosters = self.desk.rosters();
+        let (roster, us) = (rosters.head(), self.desk.us());
+        let mut reachable = roster.neighbours(us);
+        let services = roster.members().iter().filter(|member| {
+            member.roles.has(protocol::roster::Role::Service) || roster.receiving_node(row.code) == Some(member.id)
+        });
+        reachable.extend(services.map(|member| member.id));
+        reachable.sort_unstable();
+        reachable.dedup();
+        let good = reachable.iter().filter(|member| **member != us && roster.good(member));
+        let mut nodes: Vec<_> = good.map(|member| self.node(member)).collect();
+        nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        nodes
+    }
+
+    /// What this viewer may do now, by the names of the API.
+    fn may(&self, row: &IncidentRow, fold: &Fold, own: bool) -> Vec<String> {
+        let us = self.desk.us();
+        let involved = fold.audience.involved.contains(&us);
+        let (ours, open) = (row.owner == us, row.outcome.is_none());
+        let mut may: Vec<String> = Vec::new();
+        match self.viewer {
+            Viewer::Nobody => {}
+            Viewer::Resident(_) => {
+                if own {
+                    may.push("solved".into());
+                } else if open && involved {
+                    may.push("contribute".into());
+                }
+            }
+            Viewer::Operator(_) if !involved => {}
+            Viewer::Operator(_) => {
+                if ours && open {
+                    if row.step.is_none_or(|step| step == Step::Received) {
+                        may.push("claim".into());
+                    }
+                    let next = Step::ALL.iter().filter(|step| row.step.is_none_or(|now| **step > now));
+                    may.extend(next.map(|step| format!("step:{}", step_name(*step))));
+                    may.extend(["invite", "offer", "close"].map(str::to_owned));
+                }
+                if ours && !open {
+                    may.push("reopen".into());
+                }
+                if fold.offer.is_some_and(|offer| offer.to == us && offer.accept.is_none()) {
+                    may.extend(["accept", "decline"].map(str::to_owned));
+                }
+                if open {
+                    may.extend(["on_the_way", "on_site"].map(|response| format!("respond:{response}")));
+                }
+                may.extend(["respond:clear", "note"].map(str::to_owned));
+            }
+        }
+        may
+    }
+}
+
+/// Photos that the same node added after taking a step and before taking its next one.
+fn photos_after(document: &Document, step: &EnvelopeId, timeline: &[TimelineView]) -> Vec<String> {
+    let Some(taken) = document.envelope(step) else { return Vec::new() };
+    let author = taken.header().author;
+    let mut after = document
+        .envelopes()
+        .filter(|e| e.header().author == author && e.chain_place() > taken.chain_place())
+        .collect::<Vec<_>>();
+    after.sort_by_key(|e| e.chain_place());
+    let until_next = after.into_iter().take_while(|e| !matches!(e.operation(), Operation::Step { .. }));
+    let ids: Vec<String> = until_next
+        .filter(|e| matches!(e.operation(), Operation::Media { .. }))
+        .map(|e| e.id().to_string())
+        .collect();
+    let lines = timeline.iter().filter(|line| ids.contains(&line.id));
+    lines.flat_map(|line| line.photos.iter().cloned()).collect()
+}
+
+/// The words with the address that was told, as one text.
+fn told(words: &BlobNotes) -> String {
+    match (words.address.is_empty(), words.text.is_empty()) {
+        (true, _) => words.text.clone(),
+        (false, true) => words.address.clone(),
+        (false, false) => format!("{}\n{}", words.address, words.text),
+    }
+}
+
+fn detail_of(operation: &Operation) -> Option<String> {
+    match operation {
+        Operation::Open(open) => Some(name_of(&open.source)),
+        Operation::Step { step, .. } => Some(name_of(step)),
+        Operation::Close { outcome, .. } => Some(name_of(outcome)),
+        Operation::Reopen { reason, .. } => Some(name_of(reason)),
+        Operation::Respond { response, .. } => Some(name_of(response)),
+        Operation::Contribution { what, .. } => Some(name_of(what)),
+        Operation::Offer { reason, .. } | Operation::Decline { reason, .. } => Some(name_of(reason)),
+        Operation::Invite { .. }
+        | Operation::Note { .. }
+        | Operation::Media { .. }
+        | Operation::Accept { .. }
+        | Operation::Commit { .. }
+        | Operation::Summary(_) => None,
+    }
+}
+
+fn other_node(operation: &Operation) -> Option<protocol::ids::MemberId> {
+    match operation {
+        Operation::Open(open) => open.offered_to,
+        Operation::Invite { member } | Operation::Offer { to: member, .. } => Some(*member),
+        Operation::Step { .. }
+        | Operation::Close { .. }
+        | Operation::Reopen { .. }
+        | Operation::Respond { .. }
+        | Operation::Note { .. }
+        | Operation::Media { .. }
+        | Operation::Contribution { .. }
+        | Operation::Accept { .. }
+        | Operation::Commit { .. }
+        | Operation::Decline { .. }
+        | Operation::Summary(_) => None,
+    }
+}

@@ -1,0 +1,400 @@
+//! The log and its documents: the one way in for what this node writes and for what it was sent.
+//!
+//! Both end in the same function, which stores the envelope as signed and brings everything that is
+//! derived from its document up to date, in the transaction of the job.
+
+use std::collections::BTreeMap;
+
+use protocol::admission::Refusal;
+use protocol::audience::Audience;
+use protocol::author::{Draft, SealError, seal};
+use protocol::document::Document;
+use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
+use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
+use protocol::limits::{PAGING_INCIDENTS_PER_HOUR_MAX, RING_AGE_MS_MAX};
+use protocol::operation::{Class, Operation};
+use rusqlite::{OptionalExtension as _, params};
+
+use crate::store::WriteError;
+use crate::store::events::What;
+use crate::store::limits::{DOCUMENTS_CACHED_MAX, REFUSALS_KEPT_MAX};
+use crate::store::people::{PersonId, millis};
+use crate::store::reader::Reader;
+use crate::store::tx::Tx;
+
+/// Documents that the writer keeps parsed, so that each is read once.
+#[derive(Default)]
+pub(super) struct Cache {
+    held: BTreeMap<DocId, (u64, Document)>,
+    tick: u64,
+}
+
+impl Cache {
+    pub(super) fn clear(&mut self) {
+        self.held.clear();
+    }
+    pub(super) fn forget(&mut self, doc: DocId) {
+        self.held.remove(&doc);
+    }
+    fn take(&mut self, doc: DocId) -> Option<Document> {
+        self.held.remove(&doc).map(|(_, document)| document)
+    }
+    fn put(&mut self, doc: DocId, document: Document) {
+        self.tick += 1;
+        self.held.insert(doc, (self.tick, document));
+        if self.held.len() > DOCUMENTS_CACHED_MAX {
+            let oldest = self.held.iter().min_by_key(|(_, (tick, _))| *tick).map(|(doc, _)| *doc);
+            oldest.and_then(|doc| self.take(doc));
+        }
+    }
+}
+
+/// Why an operation of our own was not written. Nothing was stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The rules do not allow it, or the document is not here.
+    #[error("the operation was not written")]
+    Seal(#[from] SealError),
+    /// The store failed.
+    #[error("the operation was not stored")]
+    Store(#[from] WriteError),
+}
+
+/// How an envelope of another node came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Who sent it, author or relay.
+    pub from: MemberId,
+    /// How long ago it was written, summed over its hops; clocks are not believed.
+    pub age: Millis,
+}
+
+/// What became of an envelope of another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// Stored now.
+    New,
+    /// It was here.
+    Known,
+}
+
+impl Tx<'_> {
+    /// Writes an operation of this node: picks its place, signs, admits and stores it. `doc` is none
+    /// for one that begins a document. `by` is the person here who asked for it.
+    pub fn append(
+        &mut self,
+        doc: Option<DocId>,
+        draft: &Draft,
+        by: Option<PersonId>,
+    ) -> Result<AdmittedEnvelope, AppendError> {
+        let document = match doc {
+            Some(doc) => Some(self.take_document(doc)?.ok_or(SealError::NoDocument)?),
+            None => None,
+        };
+        let rosters = self.shared().rosters();
+        let envelope = match seal(draft, document.as_ref(), &self.writing.hand, &rosters) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                // The document is as it was; keep it for the next try.
+                if let (Some(doc), Some(document)) = (doc, document) {
+                    self.writing.documents.put(doc, document);
+                }
+                return Err(error.into());
+            }
+        };
+        self.keep(&envelope, document.unwrap_or_default(), None)?;
+        self.keep_actor(&envelope, by)?;
+        self.writing.job.wrote.push(envelope.clone());
+        Ok(envelope)
+    }
+
+    fn keep_actor(&mut self, envelope: &AdmittedEnvelope, by: Option<PersonId>) -> Result<(), WriteError> {
+        let Some(by) = by else { return Ok(()) };
+        self.db()
+            .prepare_cached("INSERT INTO actor (envelope, person) VALUES (?1, ?2)")?
+            .execute(params![envelope.id().0, by.0])?;
+        Ok(())
+    }
+
+    /// Stores an admitted envelope of another node. Its parents must be here.
+    pub fn take_in(&mut self, envelope: &AdmittedEnvelope, arrival: Arrival) -> Result<Taken, WriteError> {
+        if self.reader().holds(&envelope.id())? {
+            return Ok(Taken::Known);
+        }
+        let document = self.take_document(envelope.header().doc)?.unwrap_or_default();
+        self.keep(envelope, document, Some(arrival))?;
+        Ok(Taken::New)
+    }
+
+    /// Remembers that an envelope breaks a rule, so that it is not fetched again and people see why.
+    pub fn refuse(&mut self, envelope: &SignedEnvelope, from: MemberId, why: Refusal) -> Result<(), WriteError> {
+        let (db, header) = (self.db(), envelope.header());
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO refusal (id, doc, author, peer, reason, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            envelope.id().0,
+            header.doc.0,
+            header.author.0,
+            from.0,
+            why.to_string(),
+            millis(self.now())
+        ])?;
+        let oldest = db.last_insert_rowid() - i64::try_from(REFUSALS_KEPT_MAX).expect("a small limit");
+        db.prepare_cached("DELETE FROM refusal WHERE number <= ?1")?.execute(params![oldest])?;
+        Ok(())
+    }
+
+    /// A peer has confirmed these heads of a document; true if that covers ours.
+    pub fn confirmed(&mut self, peer: MemberId, doc: DocId, heads: &[EnvelopeId]) -> Result<bool, WriteError> {
+        let Some(ours) = self.reader().heads(doc)? else { return Ok(false) };
+        let covered = ours.iter().all(|head| heads.contains(head));
+        if covered {
+            self.clear_due(peer, doc)?;
+        }
+        Ok(covered)
+    }
+
+    /// Nothing of this document is due to this peer any more.
+    pub fn clear_due(&mut self, peer: MemberId, doc: DocId) -> Result<(), WriteError> {
+        self.db()
+            .prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?
+            .execute(params![peer.0, doc.0])?;
+        Ok(())
+    }
+
+    /// The parsed document, out of the cache or the log. Put back by `keep`, or read anew.
+    fn take_document(&mut self, doc: DocId) -> Result<Option<Document>, WriteError> {
+        match self.writing.documents.take(doc) {
+            Some(document) => Ok(Some(document)),
+            None => self.reader().document(doc),
+        }
+    }
+
+    fn keep(
+        &mut self,
+        envelope: &AdmittedEnvelope,
+        mut document: Document,
+        arrival: Option<Arrival>,
+    ) -> Result<(), WriteError> {
+        let doc = envelope.header().doc;
+        self.writing.job.touched.push(doc);
+        let new = document
+            .insert(envelope.clone())
+            .map_err(|_| WriteError::Broken("an envelope came before its parents".into()))?;
+        if !new {
+            return Err(WriteError::Broken("an envelope was stored twice".into()));
+        }
+        self.failpoint("envelope")?;
+        self.keep_bytes(envelope)?;
+        if envelope.header().is_genesis() {
+            self.keep_arrival(envelope, arrival)?;
+        }
+        self.failpoint("derive")?;
+        self.derive(doc, &document)?;
+        self.set_due(envelope, &document, arrival)?;
+        self.failpoint("event")?;
+        let what = if class_of(&document) == Class::Incident { What::Incident } else { What::Figures };
+        self.event(what, Some(doc))?;
+        self.writing.documents.put(doc, document);
+        Ok(())
+    }
+
+    fn keep_bytes(&mut self, envelope: &AdmittedEnvelope) -> Result<(), WriteError> {
+        let (db, header) = (self.db(), envelope.header());
+        db.prepare_cached("INSERT INTO envelope (id, doc, author, bytes, received_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![
+                envelope.id().0,
+                header.doc.0,
+                header.author.0,
+                envelope.encode(),
+                millis(self.now())
+            ])?;
+        let mut used = db.prepare_cached("INSERT OR IGNORE INTO blob_use (blob, doc, class) VALUES (?1, ?2, ?3)")?;
+        for blob in &header.blobs {
+            used.execute(params![blob.id.0, header.doc.0, blob.class as u8])?;
+        }
+        Ok(())
+    }
+
+    /// Whether a new document may ring here: not if it is old on arrival, nor past its peer's share.
+    fn keep_arrival(&mut self, envelope: &AdmittedEnvelope, arrival: Option<Arrival>) -> Result<(), WriteError> {
+        let (db, now) = (self.db(), self.now());
+        let opened = match envelope.operation() {
+            Operation::Open(open) => open.opened,
+            _ => now,
+        };
+        let (late, bulk) = match arrival {
+            None => (now.since(opened).0 > RING_AGE_MS_MAX, false),
+            Some(arrival) => {
+                let hour_ago = millis(now.since(Millis(60 * 60 * 1_000)));
+                let recent: u32 = db
+                    .prepare_cached(
+                        "SELECT count(*) FROM arrival WHERE peer = ?1 AND received_ms > ?2 AND NOT late AND NOT bulk",
+                    )?
+                    .query_row(params![envelope.header().author.0, hour_ago], |row| row.get(0))?;
+                let late = arrival.age.0 > RING_AGE_MS_MAX;
+                (late, !late && recent >= PAGING_INCIDENTS_PER_HOUR_MAX)
+            }
+        };
+        let peer = arrival.map(|_| envelope.header().author.0);
+        db.prepare_cached("INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![envelope.header().doc.0, peer, millis(now), late, bulk])?;
+        Ok(())
+    }
+
+    /// Brings all that is derived from a document up to date.
+    pub(super) fn derive(&mut self, doc: DocId, document: &Document) -> Result<(), WriteError> {
+        let rosters = self.shared().rosters();
+        let audience = Audience::of(document, &rosters);
+        let class = class_of(document);
+        let heads: Vec<u8> = document.heads().iter().flat_map(|head| head.0).collect();
+        let db = self.db();
+        db.prepare_cached(
+            "INSERT INTO document (id, class, fingerprint, heads, urgent) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO UPDATE SET fingerprint = ?3, heads = ?4",
+        )?
+        .execute(params![doc.0, class as u8, document.fingerprint(), heads, is_urgent(document)])?;
+        let mut member = db.prepare_cached("INSERT OR IGNORE INTO audience (doc, member) VALUES (?1, ?2)")?;
+        for id in audience.members() {
+            member.execute(params![doc.0, id.0])?;
+        }
+        drop(member);
+        match class {
+            Class::Incident => self.derive_incident(doc, document, &rosters),
+            Class::Summary => self.derive_figures(document, &rosters),
+            Class::Notice => Ok(()),
+        }
+    }
+
+    /// Everybody entitled but us has this to get, save who already has all of it.
+    fn set_due(
+        &mut self,
+        envelope: &AdmittedEnvelope,
+        document: &Document,
+        arrival: Option<Arrival>,
+    ) -> Result<(), WriteError> {
+        let doc = envelope.header().doc;
+        let alone = document.heads() == [envelope.id()];
+        let has_it = |peer: &MemberId| {
+            alone && (*peer == envelope.header().author || arrival.is_some_and(|arrival| arrival.from == *peer))
+        };
+        let audience = Audience::of(document, &self.shared().rosters());
+        let (db, us, now) = (self.db(), self.shared().member, millis(self.now()));
+        let mut set = db.prepare_cached(
+            "INSERT INTO due (peer, doc, since_ms, urgent) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?;
+        let mut clear = db.prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?;
+        for peer in audience.members().filter(|peer| *peer != us) {
+            if has_it(&peer) {
+                clear.execute(params![peer.0, doc.0])?;
+            } else {
+                set.execute(params![peer.0, doc.0, now, is_urgent(document)])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where tests may make a transaction fail half-way.
+    fn failpoint(&mut self, _place: &str) -> Result<(), WriteError> {
+        #[cfg(test)]
+        if self.writing.fail_at.as_deref() == Some(_place) {
+            return Err(WriteError::Broken(format!("asked to fail at {_place}")));
+        }
+        Ok(())
+    }
+}
+
+impl Reader<'_> {
+    /// A document as held; none if nothing of it is here.
+    pub fn document(&self, doc: DocId) -> Result<Option<Document>, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT bytes FROM envelope WHERE doc = ?1 ORDER BY number")?;
+        let mut rows = select.query(params![doc.0])?;
+        let mut document = Document::default();
+        while let Some(row) = rows.next()? {
+            let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+            let envelope = AdmittedEnvelope::from_log(bytes)
+                .map_err(|error| WriteError::Broken(format!("the log holds what does not parse: {error}")))?;
+            document
+                .insert(envelope)
+                .map_err(|_| WriteError::Broken("the log holds a child before its parents".into()))?;
+        }
+        Ok((!document.is_empty()).then_some(document))
+    }
+
+    /// True if this envelope is in the log.
+    pub fn holds(&self, id: &EnvelopeId) -> Result<bool, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT 1 FROM envelope WHERE id = ?1")?;
+        Ok(select.exists(params![id.0])?)
+    }
+
+    /// True if this envelope was refused.
+    pub fn refused(&self, id: &EnvelopeId) -> Result<bool, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT 1 FROM refusal WHERE id = ?1")?;
+        Ok(select.exists(params![id.0])?)
+    }
+
+    /// Heads of a document, ascending; none if nothing of it is here.
+    pub fn heads(&self, doc: DocId) -> Result<Option<Vec<EnvelopeId>>, WriteError> {
+        let heads: Option<Vec<u8>> = self
+            .db()
+            .prepare_cached("SELECT heads FROM document WHERE id = ?1")?
+            .query_row(params![doc.0], |row| row.get(0))
+            .optional()?;
+        let parse = |bytes: Vec<u8>| bytes.chunks_exact(32).filter_map(EnvelopeId::from_slice).collect();
+        Ok(heads.map(parse))
+    }
+
+    /// When each envelope of a document was stored here, and which person of this node wrote it.
+    pub fn traces(&self, doc: DocId) -> Result<BTreeMap<EnvelopeId, (Millis, Option<PersonId>)>, WriteError> {
+        let mut select = self.db().prepare_cached(
+            "SELECT envelope.id, envelope.received_ms, actor.person FROM envelope
+             LEFT JOIN actor ON actor.envelope = envelope.id WHERE envelope.doc = ?1",
+        )?;
+        let rows = select.query_map(params![doc.0], |row| {
+            let received: i64 = row.get(1)?;
+            let person: Option<i64> = row.get(2)?;
+            let received = Millis(u64::try_from(received).unwrap_or_default());
+            Ok((EnvelopeId(row.get(0)?), (received, person.map(PersonId))))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+/// What a document is about.
+pub(super) fn class_of(document: &Document) -> Class {
+    document.genesis().and_then(|genesis| genesis.operation().genesis_class()).unwrap_or(Class::Incident)
+}
+
+fn is_urgent(document: &Document) -> bool {
+    document.genesis().is_some_and(|genesis| match genesis.operation() {
+        Operation::Open(open) => open.urgency.rings(),
+        _ => false,
+    })
+}
+
+impl Reader<'_> {
+    /// How many documents are due to a peer, and since when the oldest.
+    pub fn due_of(&self, peer: MemberId) -> Result<(u64, Option<Millis>), WriteError> {
+        let (count, since): (i64, Option<i64>) = self
+            .db()
+            .prepare_cached("SELECT count(*), min(since_ms) FROM due WHERE peer = ?1")?
+            .query_row(params![peer.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let since = since.map(|since| Millis(u64::try_from(since).unwrap_or_default()));
+        Ok((u64::try_from(count).unwrap_or_default(), since))
+    }
+
+    /// How many envelopes of a peer were refused, and why the last one.
+    pub fn refusals_of(&self, peer: MemberId) -> Result<(u64, Option<String>), WriteError> {
+        let count: i64 = self
+            .db()
+            .prepare_cached("SELECT count(*) FROM refusal WHERE peer = ?1")?
+            .query_row(params![peer.0], |row| row.get(0))?;
+        let last = self
+            .db()
+            .prepare_cached("SELECT reason FROM refusal WHERE peer = ?1 ORDER BY number DESC LIMIT 1")?
+            .query_row(params![peer.0], |row| row.get(0))
+            .optional()?;
+        Ok((u64::try_from(count).unwrap_or_default(), last))
+    }
+}

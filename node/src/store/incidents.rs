@@ -1,0 +1,340 @@
+//! The read table of incidents: one row a document, brought up to date with it.
+
+use config::cells::cell_center;
+use protocol::document::Document;
+use protocol::fold::Fold;
+use protocol::ids::{BlobId, Cell, Code, DocId, EnvelopeId, MemberId, Millis, Pseudonym};
+use protocol::kind::Urgency;
+use protocol::operation::{ContributionKind, Operation, Outcome, Point, Source, Step};
+use protocol::roster::RosterChain;
+use rusqlite::{OptionalExtension as _, Row, named_params, params};
+
+use crate::store::WriteError;
+use crate::store::limits::INCIDENTS_ANSWER_MAX;
+use crate::store::people::millis;
+use crate::store::reader::Reader;
+use crate::store::tx::Tx;
+
+/// An incident as its document and this node's own knowledge of it say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IncidentRow {
+    /// The document.
+    pub doc: DocId,
+    /// Its genesis.
+    pub genesis: EnvelopeId,
+    /// Number of its kind.
+    pub kind: u16,
+    /// How pressing.
+    pub urgency: Urgency,
+    /// The jurisdiction of the place.
+    pub code: Code,
+    /// The cell of the place.
+    pub cell: Cell,
+    /// The place as everybody who holds the document knows it: exact for kinds about places, else the
+    /// middle of the cell.
+    pub place: Option<Point>,
+    /// True if `place` is exact.
+    pub exact: bool,
+    /// How it came in.
+    pub source: Source,
+    /// When, as its author's clock said.
+    pub opened: Millis,
+    /// Who opened it.
+    pub author: MemberId,
+    /// Who owns it.
+    pub owner: MemberId,
+    /// Who answers for it.
+    pub answering: MemberId,
+    /// To whom it is offered, while that node has not answered.
+    pub offered_to: Option<MemberId>,
+    /// The last step.
+    pub step: Option<Step>,
+    /// How it ended, while it is closed.
+    pub outcome: Option<Outcome>,
+    /// Who took it on, if that was at the node that owns it.
+    pub claimed: Option<Pseudonym>,
+    /// True once somebody at this node did something about it.
+    pub touched: bool,
+    /// "I saw it too."
+    pub saw_it_too: u32,
+    /// Crews on the way or on site.
+    pub crews: u32,
+    /// The blob with the words and the exact place.
+    pub words: Option<BlobId>,
+    /// When something of it was last stored here.
+    pub changed: Millis,
+    /// True if it came too late to ring.
+    pub late: bool,
+    /// True if its author had opened more than may page people.
+    pub bulk: bool,
+    /// Alerts of people here that belong to it.
+    pub alerts: u32,
+}
+
+impl IncidentRow {
+    /// True while it rings at a desk that it concerns.
+    #[must_use]
+    pub fn rings(&self) -> bool {
+        let waits = self.outcome.is_none() && self.step.is_none() && !self.touched;
+        waits && self.urgency.rings() && !self.late && !self.bulk
+    }
+}
+
+/// Which incidents of this node's desk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IncidentQuery {
+    /// Not closed.
+    Open,
+    /// Closed.
+    Closed,
+    /// All.
+    All,
+}
+
+/// The row's columns, for every select.
+const COLUMNS: &str = "incident.doc, envelope, kind, urgency, code, cell, lat, lon, exact, source, opened_ms, author,
+    owner, answering, offered_to, step, outcome, claimed, touched, saw_it_too, crews, words, changed_ms,
+    coalesce(arrival.late, 0), coalesce(arrival.bulk, 0),
+    (SELECT count(*) FROM alert WHERE alert.doc = incident.doc)";
+const FROM: &str = "FROM incident LEFT JOIN arrival ON arrival.doc = incident.doc";
+/// As [`IncidentRow::rings`], for the order of the queue.
+const RINGS: &str = "(outcome IS NULL AND step = 0 AND NOT touched AND urgency >= 3
+    AND NOT coalesce(arrival.late, 0) AND NOT coalesce(arrival.bulk, 0))";
+
+impl Tx<'_> {
+    pub(super) fn derive_incident(
+        &mut self,
+        doc: DocId,
+        document: &Document,
+        rosters: &RosterChain,
+    ) -> Result<(), WriteError> {
+        let Some(genesis) = document.genesis() else { return Ok(()) };
+        let Operation::Open(open) = genesis.operation() else { return Ok(()) };
+        let Some(fold) = Fold::of(document, rosters) else { return Ok(()) };
+        let us = self.shared().member;
+        let calendar = &self.shared().calendar;
+        let place = open.point.or_else(|| cell_center(open.cell)).map(Point::degrees);
+        let seen = fold.contributions.get(&ContributionKind::SawItToo).copied().unwrap_or_default();
+        let closed_period = closed_at(document, &fold).map(|at| calendar.period(at));
+        let db = self.db();
+        let changed: i64 = db
+            .prepare_cached("SELECT max(received_ms) FROM envelope WHERE doc = ?1")?
+            .query_row(params![doc.0], |row| row.get(0))?;
+        db.prepare_cached(
+            "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact, source,
+                opened_ms, period, day, author, owner, answering, offered_to, step, outcome, closed_period, claimed,
+                touched, saw_it_too, crews, words, changed_ms)
+             VALUES (:doc, :envelope, :kind, :urgency, :code, :cell, :lat, :lon, :exact, :source, :opened, :period,
+                :day, :author, :owner, :answering, :offered, :step, :outcome, :closed_period, :claimed, :touched,
+                :seen, :crews, :words, :changed)",
+        )?
+        .execute(named_params! {
+            ":doc": doc.0,
+            ":envelope": genesis.id().0,
+            ":kind": open.kind,
+            ":urgency": open.urgency as u8,
+            ":code": open.code.to_string(),
+            ":cell": open.cell.0.cast_signed(),
+            ":lat": place.map(|place| place.0),
+            ":lon": place.map(|place| place.1),
+            ":exact": open.point.is_some(),
+            ":source": open.source as u8,
+            ":opened": millis(open.opened),
+            ":period": calendar.period(open.opened),
+            ":day": calendar.day(open.opened),
+            ":author": genesis.header().author.0,
+            ":owner": fold.owner.0,
+            ":answering": fold.answering.0,
+            ":offered": offered(&fold).map(|member| member.0),
+            ":step": fold.step.map_or(0, |step| step as u8),
+            ":outcome": fold.closed.map(|outcome| outcome as u8),
+            ":closed_period": closed_period,
+            ":claimed": claimed(document, &fold).map(|by| by.0),
+            ":touched": touched(document, us),
+            ":seen": seen,
+            ":crews": u32::try_from(fold.crews_out()).unwrap_or(u32::MAX),
+            ":words": genesis.header().blobs.first().map(|blob| blob.id.0),
+            ":changed": changed,
+        })?;
+        let mut member = db.prepare_cached("INSERT OR IGNORE INTO incident_member (doc, member) VALUES (?1, ?2)")?;
+        for involved in &fold.audience.involved {
+            member.execute(params![doc.0, involved.0])?;
+        }
+        Ok(())
+    }
+}
+
+/// To whom it is offered and who has not answered. The genesis offers too.
+fn offered(fold: &Fold) -> Option<MemberId> {
+    fold.offer.filter(|offer| offer.accept.is_none()).map(|offer| offer.to)
+}
+
+/// When the close that counts was written.
+fn closed_at(document: &Document, fold: &Fold) -> Option<Millis> {
+    fold.closed?;
+    let closes = document.envelopes().filter(|e| {
+        e.header().author == fold.owner && matches!(e.operation(), Operation::Close { .. })
+    });
+    closes.max_by_key(|e| (e.chain_place(), e.id())).map(|e| e.header().written_at)
+}
+
+/// Who took the last step "received" that counts, if the owner of today wrote it.
+fn claimed(document: &Document, fold: &Fold) -> Option<Pseudonym> {
+    let taken = fold.steps.iter().rev().find(|taken| taken.step == Step::Received && taken.author == fold.owner)?;
+    match document.envelope(&taken.envelope)?.operation() {
+        Operation::Step { by, .. } => Some(*by),
+        _ => None,
+    }
+}
+
+/// True once this node did more than open it.
+fn touched(document: &Document, us: MemberId) -> bool {
+    document.envelopes().any(|e| {
+        let acts = matches!(
+            e.operation(),
+            Operation::Step { .. }
+                | Operation::Respond { .. }
+                | Operation::Note { .. }
+                | Operation::Accept { .. }
+                | Operation::Decline { .. }
+                | Operation::Close { .. }
+                | Operation::Offer { .. }
+        );
+        acts && e.header().author == us
+    })
+}
+
+impl Reader<'_> {
+    /// One incident.
+    pub fn incident(&self, doc: DocId) -> Result<Option<IncidentRow>, WriteError> {
+        let sql = format!("SELECT {COLUMNS} {FROM} WHERE incident.doc = ?1");
+        Ok(self.db().prepare_cached(&sql)?.query_row(params![doc.0], incident_row).optional()?)
+    }
+
+    /// The desk's incidents: this node owns them, is offered them or is involved. What rings comes
+    /// first, then by urgency, then the oldest; of closed ones the newest first.
+    pub fn queue(&self, which: IncidentQuery) -> Result<Vec<IncidentRow>, WriteError> {
+        let (filter, order) = match which {
+            IncidentQuery::Open => ("outcome IS NULL", "urgency DESC, opened_ms ASC"),
+            IncidentQuery::Closed => ("outcome IS NOT NULL", "opened_ms DESC"),
+            IncidentQuery::All => ("1", "outcome IS NOT NULL, urgency DESC, opened_ms DESC"),
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} {FROM} JOIN incident_member ON incident_member.doc = incident.doc
+             WHERE incident_member.member = ?1 AND {filter} ORDER BY {RINGS} DESC, {order} LIMIT ?2"
+        );
+        self.incidents(&sql, params![self.shared().member.0, answer_max()])
+    }
+
+    /// Incidents whose place may lie within `radius_m` of a point, opened after `since`, newest first.
+    /// The caller measures: this is a box.
+    pub fn incidents_around(&self, at: Point, radius_m: f64, since: Millis) -> Result<Vec<IncidentRow>, WriteError> {
+        let (lat, lon) = at.degrees();
+        let high = radius_m / 111_000.0;
+        let wide = high / lat.to_radians().cos().abs().max(0.01);
+        let sql = format!(
+            "SELECT {COLUMNS} {FROM} WHERE lat BETWEEN ?1 AND ?2 AND lon BETWEEN ?3 AND ?4 AND opened_ms > ?5
+             ORDER BY opened_ms DESC LIMIT ?6"
+        );
+        let values = params![lat - high, lat + high, lon - wide, lon + wide, millis(since), answer_max()];
+        self.incidents(&sql, values)
+    }
+
+    /// The newest incidents held, newest first.
+    pub fn newest_incidents(&self, count: u32) -> Result<Vec<IncidentRow>, WriteError> {
+        let sql = format!("SELECT {COLUMNS} {FROM} ORDER BY opened_ms DESC LIMIT ?1");
+        self.incidents(&sql, params![count])
+    }
+
+    /// Open incidents by jurisdiction code, as far as they are held.
+    pub fn open_by_code(&self) -> Result<Vec<(String, u64)>, WriteError> {
+        self.pairs("SELECT code, count(*) FROM incident WHERE outcome IS NULL GROUP BY code ORDER BY code", params![])
+    }
+
+    /// Incidents per day of a month, as far as they are held: (yyyymmdd, count).
+    pub fn incidents_per_day(&self, period: u32) -> Result<Vec<(u32, u64)>, WriteError> {
+        let sql = "SELECT day, count(*) FROM incident WHERE day BETWEEN ?1 AND ?2 GROUP BY day ORDER BY day";
+        self.pairs(sql, params![period * 100, period * 100 + 99])
+    }
+
+    /// Incidents opened after an instant, as far as they are held.
+    pub fn incidents_since(&self, since: Millis) -> Result<u64, WriteError> {
+        let count: i64 = self
+            .db()
+            .prepare_cached("SELECT count(*) FROM incident WHERE opened_ms > ?1")?
+            .query_row(params![millis(since)], |row| row.get(0))?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    fn incidents(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<IncidentRow>, WriteError> {
+        let mut select = self.db().prepare_cached(sql)?;
+        let rows = select.query_map(values, incident_row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    pub(super) fn pairs<K: rusqlite::types::FromSql>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<(K, u64)>, WriteError> {
+        let mut select = self.db().prepare_cached(sql)?;
+        let rows = select.query_map(values, |row| {
+            let count: i64 = row.get(1)?;
+            Ok((row.get(0)?, u64::try_from(count).unwrap_or_default()))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn answer_max() -> u32 {
+    u32::try_from(INCIDENTS_ANSWER_MAX).expect("a small limit")
+}
+
+fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
+    let millis_at = |index: usize| -> rusqlite::Result<Millis> {
+        Ok(Millis(u64::try_from(row.get::<_, i64>(index)?).unwrap_or_default()))
+    };
+    let code: String = row.get(4)?;
+    let (lat, lon): (Option<f64>, Option<f64>) = (row.get(6)?, row.get(7)?);
+    let place = lat.zip(lon).and_then(|(lat, lon)| Point::from_degrees(lat, lon));
+    let offered: Option<[u8; 32]> = row.get(14)?;
+    let outcome: Option<u8> = row.get(16)?;
+    let claimed: Option<[u8; 32]> = row.get(17)?;
+    let words: Option<[u8; 32]> = row.get(21)?;
+    Ok(IncidentRow {
+        doc: DocId(row.get(0)?),
+        genesis: EnvelopeId(row.get(1)?),
+        kind: row.get(2)?,
+        urgency: Urgency::from_byte(row.get(3)?).unwrap_or(Urgency::Emergency),
+        code: code.parse().unwrap_or(Code::OUTSIDE),
+        cell: Cell(row.get::<_, i64>(5)?.cast_unsigned()),
+        place,
+        exact: row.get(8)?,
+        source: Source::from_byte(row.get(9)?).unwrap_or(Source::Node),
+        opened: millis_at(10)?,
+        author: MemberId(row.get(11)?),
+        owner: MemberId(row.get(12)?),
+        answering: MemberId(row.get(13)?),
+        offered_to: offered.map(MemberId),
+        step: Step::from_byte(row.get(15)?),
+        outcome: outcome.and_then(Outcome::from_byte),
+        claimed: claimed.map(Pseudonym),
+        touched: row.get(18)?,
+        saw_it_too: row.get(19)?,
+        crews: row.get(20)?,
+        words: words.map(BlobId),
+        changed: millis_at(22)?,
+        late: row.get(23)?,
+        bulk: row.get(24)?,
+        alerts: row.get(25)?,
+    })
+}
+
+impl Reader<'_> {
+    /// True if this node sees an incident in full: it owns it, is involved, invited or offered it.
+    pub fn is_involved(&self, doc: DocId) -> Result<bool, WriteError> {
+        let mut select =
+            self.db().prepare_cached("SELECT 1 FROM incident_member WHERE doc = ?1 AND member = ?2")?;
+        Ok(select.exists(params![doc.0, self.shared().member.0])?)
+    }
+}
