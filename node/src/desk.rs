@@ -133,13 +133,7 @@ impl Desk {
     /// Over an open store.
     #[must_use]
     pub fn new(store: Store, config: Config, territory: Territory) -> Desk {
-        let inner = Inner {
-            store,
-            config,
-            territory,
-            links: RwLock::default(),
-            read: Mutex::default(),
-        };
+        let inner = Inner { store, config, territory, links: RwLock::default(), read: Mutex::default() };
         Desk { inner: Arc::new(inner) }
     }
 

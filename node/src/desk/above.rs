@@ -45,8 +45,11 @@ impl Desk {
             };
             let figures = desk.counting(r.figures(period)?);
             let open: BTreeMap<String, u64> = r.open_by_code()?.into_iter().collect();
-            let territories: Vec<TerritoryFigureView> =
-                desk.reporting(&figures).into_iter().map(|code| desk.territory_view(code, &figures, &open)).collect();
+            let territories: Vec<TerritoryFigureView> = desk
+                .reporting(&figures)
+                .into_iter()
+                .map(|code| desk.territory_view(code, &figures, &open))
+                .collect();
             let mut ticker = Vec::new();
             for row in r.newest_incidents(TICKER_MAX)? {
                 ticker.push(showing.incident(&row, None)?);
@@ -84,7 +87,9 @@ impl Desk {
         NodeView {
             id: self.us().to_string(),
             name: name.unwrap_or_else(|| config.name.as_str().to_owned()),
-            roles: us.map(|member| member.roles.iter().map(|role| role.name().to_owned()).collect()).unwrap_or_default(),
+            roles: us
+                .map(|member| member.roles.iter().map(|role| role.name().to_owned()).collect())
+                .unwrap_or_default(),
             codes: self.own_codes().iter().map(Code::to_string).collect(),
             emergency_number: config.emergency_number.as_str().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -105,8 +110,10 @@ impl Desk {
     }
 
     fn coverage_of(&self, period: u32, periods: Vec<u32>, figures: &[Figures]) -> CoverageView {
-        let mut rows: Vec<(Code, Coverage, Millis)> =
-            figures.iter().map(|figures| (figures.key.code, self.coverage_row(figures), figures.as_of)).collect();
+        let mut rows: Vec<(Code, Coverage, Millis)> = figures
+            .iter()
+            .map(|figures| (figures.key.code, self.coverage_row(figures), figures.as_of))
+            .collect();
         rows.sort_by_key(|(code, row, _)| (std::cmp::Reverse(row.compliance_tenths), *code));
         let totals = Coverage::totals(rows.iter().map(|(_, row, _)| row));
         let as_of = rows.iter().map(|(_, _, as_of)| *as_of).max().unwrap_or_default();
@@ -144,7 +151,8 @@ impl Desk {
     ) -> TerritoryFigureView {
         let given = figures.iter().find(|figures| figures.key.code == code);
         let row = given.map(|figures| self.coverage_row(figures)).unwrap_or_default();
-        let by_kind = given.map(|figures| figures.by_kind(Measure::Reports).collect::<Vec<_>>()).unwrap_or_default();
+        let by_kind =
+            given.map(|figures| figures.by_kind(Measure::Reports).collect::<Vec<_>>()).unwrap_or_default();
         let kind_name = |kind: u16| Kind::by_number(kind).map_or("unknown", |kind| kind.name).to_owned();
         TerritoryFigureView {
             code: code.to_string(),
@@ -154,7 +162,10 @@ impl Desk {
             compliance_percent: percent(row.compliance_tenths),
             reports: row.reports,
             open_now: open.get(&code.to_string()).copied().unwrap_or_default(),
-            by_kind: by_kind.into_iter().map(|(kind, count)| KindCount { kind: kind_name(kind), count }).collect(),
+            by_kind: by_kind
+                .into_iter()
+                .map(|(kind, count)| KindCount { kind: kind_name(kind), count })
+                .collect(),
         }
     }
 

@@ -161,8 +161,11 @@ impl Desk {
         };
         let nonce = alert_nonce(&alert.secret);
         let place = self.place(point, alert.kind);
-        let words =
-            if notes == BlobNotes::default() { None } else { Some(self.store().stage_blob(notes.encode()).await?) };
+        let words = if notes == BlobNotes::default() {
+            None
+        } else {
+            Some(self.store().stage_blob(notes.encode()).await?)
+        };
         let open = self.open(alert.kind, alert.urgency, nonce, Source::App, opened, &place, point);
         let reporter = match viewer {
             Viewer::Resident(person) => Some(person),
@@ -237,12 +240,8 @@ impl Desk {
         // The order of a person's own alerts is by when they were raised.
         let raised = if ready.written < stored { ready.written } else { stored };
         tx.add_alert(ready.nonce, &AlertRow { doc, reporter, phone, visibility, outside, stored: raised })?;
-        let entry = AuditEntry {
-            who: by.audit_name(),
-            what: "open".into(),
-            on: doc.to_string(),
-            why: String::new(),
-        };
+        let entry =
+            AuditEntry { who: by.audit_name(), what: "open".into(), on: doc.to_string(), why: String::new() };
         tx.audit(reporter, &entry)?;
         Ok(RaisedView {
             id: doc.to_string(),

@@ -5,7 +5,9 @@ use protocol::document::Document;
 use protocol::envelope::{BlobClass, BlobRef};
 use protocol::fold::Fold;
 use protocol::ids::{DocId, EnvelopeId, MemberId, Pseudonym};
-use protocol::operation::{ContributionKind, HandoffReason, Operation, Outcome, ReopenReason, Response, Step};
+use protocol::operation::{
+    ContributionKind, HandoffReason, Operation, Outcome, ReopenReason, Response, Step,
+};
 
 use super::alerts::clipped;
 use super::{ActError, Desk, Viewer};
@@ -172,7 +174,8 @@ impl Desk {
 
     /// Accepts the offer that waits for this node.
     pub async fn accept(&self, viewer: Viewer, doc: DocId) -> Result<IncidentDetailView, ActError> {
-        self.operate(viewer, doc, None, |scene| Ok(vec![Operation::Accept { offer: scene.offer_to_us()? }])).await
+        self.operate(viewer, doc, None, |scene| Ok(vec![Operation::Accept { offer: scene.offer_to_us()? }]))
+            .await
     }
 
     /// Declines the offer that waits for this node.
@@ -189,7 +192,12 @@ impl Desk {
     }
 
     /// Closes an incident of ours.
-    pub async fn close(&self, viewer: Viewer, doc: DocId, outcome: Outcome) -> Result<IncidentDetailView, ActError> {
+    pub async fn close(
+        &self,
+        viewer: Viewer,
+        doc: DocId,
+        outcome: Outcome,
+    ) -> Result<IncidentDetailView, ActError> {
         self.operate(viewer, doc, None, move |scene| {
             if scene.ours() && scene.row.outcome == Some(outcome) {
                 return Ok(Vec::new());

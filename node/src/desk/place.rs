@@ -23,8 +23,13 @@ pub(super) struct Place {
 
 impl Desk {
     pub(super) fn place(&self, point: Option<Point>, kind: &'static Kind) -> Place {
-        let nowhere =
-            Place { code: Code::OUTSIDE, cell: Cell(0), involved: Vec::new(), offered_to: None, outside: true };
+        let nowhere = Place {
+            code: Code::OUTSIDE,
+            cell: Cell(0),
+            involved: Vec::new(),
+            offered_to: None,
+            outside: true,
+        };
         let Some(point) = point else { return nowhere };
         let rosters = self.rosters();
         let (roster, us) = (rosters.head(), self.us());

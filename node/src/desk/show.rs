@@ -8,7 +8,10 @@ use protocol::kind::{Kind, Urgency};
 use protocol::operation::{Point, Step};
 
 use super::{ActError, Desk, Viewer};
-use crate::store::{AuditEntry, BlobNotes, IncidentQuery, IncidentRow, PersonId, PersonRow, Queue, Reader, Visibility, WriteError};
+use crate::store::{
+    AuditEntry, BlobNotes, IncidentQuery, IncidentRow, PersonId, PersonRow, Queue, Reader, Visibility,
+    WriteError,
+};
 use crate::views::{IncidentDetailView, IncidentView, NodeNameView, PointView, ReporterView};
 
 mod detail;
@@ -114,7 +117,8 @@ impl Desk {
 
     /// An operator reads who reported: logged once for each incident, and seen by the resident.
     async fn log_read(&self, operator: PersonId, doc: DocId) -> Result<(), ActError> {
-        let new = self.inner.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert((operator, doc));
+        let new =
+            self.inner.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert((operator, doc));
         if !new {
             return Ok(());
         }
@@ -131,7 +135,11 @@ impl Desk {
 
 impl Showing<'_> {
     /// One row for this viewer. `distance_m` is from their home.
-    pub(super) fn incident(&self, row: &IncidentRow, distance_m: Option<f64>) -> Result<IncidentView, WriteError> {
+    pub(super) fn incident(
+        &self,
+        row: &IncidentRow,
+        distance_m: Option<f64>,
+    ) -> Result<IncidentView, WriteError> {
         let (desk, us) = (self.desk, self.desk.us());
         let involved = self.is_operator() && self.r.is_involved(row.doc)?;
         let own = self.is_own(row.doc)?;
@@ -161,7 +169,10 @@ impl Showing<'_> {
             changed_ms: row.changed.0,
             late: row.late,
             ringing: involved && row.rings(),
-            claimed_by: row.claimed.filter(|_| row.owner == us).and_then(|by| self.operator_name(by, row.doc)),
+            claimed_by: row
+                .claimed
+                .filter(|_| row.owner == us)
+                .and_then(|by| self.operator_name(by, row.doc)),
             alerts: row.alerts,
             saw_it_too: row.saw_it_too,
             crews: row.crews,

@@ -76,11 +76,8 @@ impl Tx<'_> {
             Some(person) => self.keys().person(person.0)?,
             None => None,
         };
-        let sealed = Sealed {
-            reporter: alert.reporter,
-            visibility: alert.visibility,
-            phone: alert.phone.clone(),
-        };
+        let sealed =
+            Sealed { reporter: alert.reporter, visibility: alert.visibility, phone: alert.phone.clone() };
         let sealed = serde_json::to_vec(&sealed).expect("a small struct is JSON");
         let sealed = self.shared().reporter.seal(&nonce.0, &sealed);
         self.db()
@@ -135,7 +132,8 @@ impl Reader<'_> {
             .optional()?;
         let Some((nonce, doc, sealed, outside, stored)) = row else { return Ok(None) };
         let opened = self.shared().reporter.open(&nonce, &sealed);
-        let sealed = opened.and_then(|bytes| serde_json::from_slice::<Sealed>(&bytes).map_err(|_| DoesNotOpen));
+        let sealed =
+            opened.and_then(|bytes| serde_json::from_slice::<Sealed>(&bytes).map_err(|_| DoesNotOpen));
         let sealed = sealed.unwrap_or(Sealed { reporter: None, visibility: Visibility::Nobody, phone: None });
         Ok(Some(AlertRow {
             doc,

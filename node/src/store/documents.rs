@@ -127,7 +127,12 @@ impl Tx<'_> {
     }
 
     /// Remembers that an envelope breaks a rule, so that it is not fetched again and people see why.
-    pub fn refuse(&mut self, envelope: &SignedEnvelope, from: MemberId, why: Refusal) -> Result<(), WriteError> {
+    pub fn refuse(
+        &mut self,
+        envelope: &SignedEnvelope,
+        from: MemberId,
+        why: Refusal,
+    ) -> Result<(), WriteError> {
         let (db, header) = (self.db(), envelope.header());
         db.prepare_cached(
             "INSERT OR IGNORE INTO refusal (id, doc, author, peer, reason, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -146,7 +151,12 @@ impl Tx<'_> {
     }
 
     /// A peer has confirmed these heads of a document; true if that covers ours.
-    pub fn confirmed(&mut self, peer: MemberId, doc: DocId, heads: &[EnvelopeId]) -> Result<bool, WriteError> {
+    pub fn confirmed(
+        &mut self,
+        peer: MemberId,
+        doc: DocId,
+        heads: &[EnvelopeId],
+    ) -> Result<bool, WriteError> {
         let Some(ours) = self.reader().heads(doc)? else { return Ok(false) };
         let covered = ours.iter().all(|head| heads.contains(head));
         if covered {
@@ -202,15 +212,18 @@ impl Tx<'_> {
 
     fn keep_bytes(&mut self, envelope: &AdmittedEnvelope) -> Result<(), WriteError> {
         let (db, header) = (self.db(), envelope.header());
-        db.prepare_cached("INSERT INTO envelope (id, doc, author, bytes, received_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![
-                envelope.id().0,
-                header.doc.0,
-                header.author.0,
-                envelope.encode(),
-                millis(self.now())
-            ])?;
-        let mut used = db.prepare_cached("INSERT OR IGNORE INTO blob_use (blob, doc, class) VALUES (?1, ?2, ?3)")?;
+        db.prepare_cached(
+            "INSERT INTO envelope (id, doc, author, bytes, received_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            envelope.id().0,
+            header.doc.0,
+            header.author.0,
+            envelope.encode(),
+            millis(self.now())
+        ])?;
+        let mut used =
+            db.prepare_cached("INSERT OR IGNORE INTO blob_use (blob, doc, class) VALUES (?1, ?2, ?3)")?;
         for blob in &header.blobs {
             used.execute(params![blob.id.0, header.doc.0, blob.class as u8])?;
         }
@@ -218,7 +231,11 @@ impl Tx<'_> {
     }
 
     /// Whether a new document may ring here: not if it is old on arrival, nor past its peer's share.
-    fn keep_arrival(&mut self, envelope: &AdmittedEnvelope, arrival: Option<Arrival>) -> Result<(), WriteError> {
+    fn keep_arrival(
+        &mut self,
+        envelope: &AdmittedEnvelope,
+        arrival: Option<Arrival>,
+    ) -> Result<(), WriteError> {
         let (db, now) = (self.db(), self.now());
         let opened = match envelope.operation() {
             Operation::Open(open) => open.opened,
@@ -238,8 +255,10 @@ impl Tx<'_> {
             }
         };
         let peer = arrival.map(|_| envelope.header().author.0);
-        db.prepare_cached("INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![envelope.header().doc.0, peer, millis(now), late, bulk])?;
+        db.prepare_cached(
+            "INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![envelope.header().doc.0, peer, millis(now), late, bulk])?;
         Ok(())
     }
 
@@ -277,7 +296,8 @@ impl Tx<'_> {
         let doc = envelope.header().doc;
         let alone = document.heads() == [envelope.id()];
         let has_it = |peer: &MemberId| {
-            alone && (*peer == envelope.header().author || arrival.is_some_and(|arrival| arrival.from == *peer))
+            alone
+                && (*peer == envelope.header().author || arrival.is_some_and(|arrival| arrival.from == *peer))
         };
         let audience = Audience::of(document, &self.shared().rosters());
         let (db, us, now) = (self.db(), self.shared().member, millis(self.now()));
@@ -308,7 +328,8 @@ impl Tx<'_> {
 impl Reader<'_> {
     /// A document as held; none if nothing of it is here.
     pub fn document(&self, doc: DocId) -> Result<Option<Document>, WriteError> {
-        let mut select = self.db().prepare_cached("SELECT bytes FROM envelope WHERE doc = ?1 ORDER BY number")?;
+        let mut select =
+            self.db().prepare_cached("SELECT bytes FROM envelope WHERE doc = ?1 ORDER BY number")?;
         let mut rows = select.query(params![doc.0])?;
         let mut document = Document::default();
         while let Some(row) = rows.next()? {

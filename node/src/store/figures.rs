@@ -52,7 +52,11 @@ impl Figures {
 
 impl Tx<'_> {
     /// Takes the newest figures of every month that a summary document is about.
-    pub(super) fn derive_figures(&mut self, document: &Document, rosters: &RosterChain) -> Result<(), WriteError> {
+    pub(super) fn derive_figures(
+        &mut self,
+        document: &Document,
+        rosters: &RosterChain,
+    ) -> Result<(), WriteError> {
         let first = document.genesis().map(|genesis| (genesis.header(), genesis.operation()));
         if let Some((header, Operation::Summary(summary))) = first
             && header.author == self.shared().member
@@ -112,8 +116,9 @@ impl Tx<'_> {
         }
         db.prepare_cached("DELETE FROM figure WHERE code = ?1 AND period = ?2")?
             .execute(params![code, summary.period])?;
-        let mut insert =
-            db.prepare_cached("INSERT INTO figure (code, period, measure, kind, value) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let mut insert = db.prepare_cached(
+            "INSERT INTO figure (code, period, measure, kind, value) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
         for value in &summary.values {
             let figure = i64::try_from(value.value).unwrap_or(i64::MAX);
             insert.execute(params![code, summary.period, value.measure as u8, value.kind, figure])?;
@@ -136,8 +141,9 @@ impl Reader<'_> {
         let mut heads = self.db().prepare_cached(
             "SELECT code, author, as_of_ms FROM figure_head WHERE period = ?1 ORDER BY code",
         )?;
-        let mut values =
-            self.db().prepare_cached("SELECT measure, kind, value FROM figure WHERE code = ?1 AND period = ?2")?;
+        let mut values = self
+            .db()
+            .prepare_cached("SELECT measure, kind, value FROM figure WHERE code = ?1 AND period = ?2")?;
         let mut found = Vec::new();
         let mut rows = heads.query(params![period])?;
         while let Some(row) = rows.next()? {
@@ -216,5 +222,8 @@ impl Reader<'_> {
 /// The values of a summary, sorted as the wire wants them.
 #[must_use]
 pub fn sorted_values(values: &BTreeMap<(Measure, u16), u64>) -> Vec<SummaryValue> {
-    values.iter().map(|((measure, kind), value)| SummaryValue { measure: *measure, kind: *kind, value: *value }).collect()
+    values
+        .iter()
+        .map(|((measure, kind), value)| SummaryValue { measure: *measure, kind: *kind, value: *value })
+        .collect()
 }

@@ -92,7 +92,8 @@ pub enum IncidentQuery {
 }
 
 /// The row's columns, for every select.
-const COLUMNS: &str = "incident.doc, envelope, kind, urgency, code, cell, lat, lon, exact, source, opened_ms, author,
+const COLUMNS: &str =
+    "incident.doc, envelope, kind, urgency, code, cell, lat, lon, exact, source, opened_ms, author,
     owner, answering, offered_to, step, outcome, claimed, touched, saw_it_too, crews, words, changed_ms,
     coalesce(arrival.late, 0), coalesce(arrival.bulk, 0),
     (SELECT count(*) FROM alert WHERE alert.doc = incident.doc)";
@@ -156,7 +157,8 @@ impl Tx<'_> {
             ":words": genesis.header().blobs.first().map(|blob| blob.id.0),
             ":changed": changed,
         })?;
-        let mut member = db.prepare_cached("INSERT OR IGNORE INTO incident_member (doc, member) VALUES (?1, ?2)")?;
+        let mut member =
+            db.prepare_cached("INSERT OR IGNORE INTO incident_member (doc, member) VALUES (?1, ?2)")?;
         for involved in &fold.audience.involved {
             member.execute(params![doc.0, involved.0])?;
         }
@@ -172,15 +174,16 @@ fn offered(fold: &Fold) -> Option<MemberId> {
 /// When the close that counts was written.
 fn closed_at(document: &Document, fold: &Fold) -> Option<Millis> {
     fold.closed?;
-    let closes = document.envelopes().filter(|e| {
-        e.header().author == fold.owner && matches!(e.operation(), Operation::Close { .. })
-    });
+    let closes = document
+        .envelopes()
+        .filter(|e| e.header().author == fold.owner && matches!(e.operation(), Operation::Close { .. }));
     closes.max_by_key(|e| (e.chain_place(), e.id())).map(|e| e.header().written_at)
 }
 
 /// Who took the last step "received" that counts, if the owner of today wrote it.
 fn claimed(document: &Document, fold: &Fold) -> Option<Pseudonym> {
-    let taken = fold.steps.iter().rev().find(|taken| taken.step == Step::Received && taken.author == fold.owner)?;
+    let taken =
+        fold.steps.iter().rev().find(|taken| taken.step == Step::Received && taken.author == fold.owner)?;
     match document.envelope(&taken.envelope)?.operation() {
         Operation::Step { by, .. } => Some(*by),
         _ => None,
@@ -228,7 +231,12 @@ impl Reader<'_> {
 
     /// Incidents whose place may lie within `radius_m` of a point, opened after `since`, newest first.
     /// The caller measures: this is a box.
-    pub fn incidents_around(&self, at: Point, radius_m: f64, since: Millis) -> Result<Vec<IncidentRow>, WriteError> {
+    pub fn incidents_around(
+        &self,
+        at: Point,
+        radius_m: f64,
+        since: Millis,
+    ) -> Result<Vec<IncidentRow>, WriteError> {
         let (lat, lon) = at.degrees();
         let high = radius_m / 111_000.0;
         let wide = high / lat.to_radians().cos().abs().max(0.01);
@@ -248,7 +256,10 @@ impl Reader<'_> {
 
     /// Open incidents by jurisdiction code, as far as they are held.
     pub fn open_by_code(&self) -> Result<Vec<(String, u64)>, WriteError> {
-        self.pairs("SELECT code, count(*) FROM incident WHERE outcome IS NULL GROUP BY code ORDER BY code", params![])
+        self.pairs(
+            "SELECT code, count(*) FROM incident WHERE outcome IS NULL GROUP BY code ORDER BY code",
+            params![],
+        )
     }
 
     /// Incidents per day of a month, as far as they are held: (yyyymmdd, count).

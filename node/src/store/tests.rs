@@ -236,3 +236,48 @@ fn sqlite_with_the_wal_defect_is_refused() {
         assert_eq!(check_sqlite_version(version).is_ok(), fine, "{version}");
     }
 }
+
+#[tokio::test]
+async fn a_failure_half_way_through_an_append_leaves_nothing() {
+    use protocol::author::Draft;
+    let folder = tempfile::tempdir().unwrap();
+    let federation = Federation::new(2);
+    let store = open_as(folder.path(), &federation, 0, None);
+    let kind = protocol::kind::Kind::by_name("sos").unwrap();
+    let draft = |seed: u64| Draft {
+        operation: protocol::fixture::open(protocol::fixture::code(0), kind, &[federation.id(1)], None, seed),
+        blobs: Vec::new(),
+        answers: Vec::new(),
+        written_at: Millis(1_000),
+    };
+    let first = draft(1);
+    let kept = store.write(Queue::Urgent, move |tx| tx.append(None, &first, None)).await.unwrap();
+    let before = store.dump_derived().await.unwrap();
+    let doc = kept.header().doc;
+    let step = Draft {
+        operation: protocol::operation::Operation::Step {
+            step: protocol::operation::Step::Received,
+            by: protocol::fixture::somebody(1),
+        },
+        ..draft(0)
+    };
+    for place in ["envelope", "derive", "event"] {
+        let (open, step) = (draft(2), step.clone());
+        let failed = store
+            .write(Queue::Urgent, move |tx| {
+                tx.writing.fail_at = Some(place.into());
+                let outcome = tx.append(Some(doc), &step, None).and_then(|_| tx.append(None, &open, None));
+                tx.writing.fail_at = None;
+                outcome
+            })
+            .await;
+        assert!(matches!(failed, Err(AppendError::Store(WriteError::Broken(_)))), "{failed:?}");
+        assert_eq!(store.dump_derived().await.unwrap(), before, "failed at {place}");
+    }
+    assert_eq!(store.read_here(|r| r.document(doc)).unwrap().unwrap().len(), 1);
+    assert_eq!(store.read_here(|r| r.last_event()).unwrap(), 1);
+    // The node's chain was not left with a gap: the next step is the second envelope.
+    let next = store.write(Queue::Urgent, move |tx| tx.append(Some(doc), &step, None)).await.unwrap();
+    assert_eq!(next.header().seq.0, 2);
+    assert_eq!(store.read_here(|r| r.due_of(federation.id(1))).unwrap().0, 1);
+}

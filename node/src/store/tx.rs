@@ -10,11 +10,11 @@ use protocol::roster::RosterChain;
 use rusqlite::{Connection, params};
 use tokio::sync::{broadcast, watch};
 
+use crate::store::documents::Cache;
 use crate::store::events::{Committed, Event, What};
 use crate::store::keys::Keys;
 use crate::store::limits::EVENTS_KEPT_MAX;
 use crate::store::reader::Reader;
-use crate::store::documents::Cache;
 use crate::store::{Clock, Shared, WriteError};
 
 /// The writer's connections and state; lives on its thread.

@@ -61,7 +61,8 @@ impl Showing<'_> {
         }];
         for step in Step::ALL {
             let taken = fold.steps.iter().find(|taken| taken.step == *step);
-            let photos = taken.map(|taken| photos_after(document, &taken.envelope, timeline)).unwrap_or_default();
+            let photos =
+                taken.map(|taken| photos_after(document, &taken.envelope, timeline)).unwrap_or_default();
             steps.push(StepView {
                 step: if *step == Step::Received { "seen" } else { step_name(*step) }.into(),
                 at_ms: taken.map(|taken| taken.written_at.0),
@@ -93,7 +94,9 @@ impl Showing<'_> {
             // A neighbour reads their own words, never what others told the desk.
             let words_of_others = !operator && blob.class != BlobClass::Shared && !header.is_genesis();
             let photo = matches!(operation, Operation::Media { .. });
-            if !self.desk.may_see_blob(self.r, self.viewer, header.doc, blob.class)? || (words_of_others && !photo) {
+            if !self.desk.may_see_blob(self.r, self.viewer, header.doc, blob.class)?
+                || (words_of_others && !photo)
+            {
                 continue;
             }
             if photo {
@@ -131,7 +134,8 @@ impl Showing<'_> {
         let (roster, us) = (rosters.head(), self.desk.us());
         let mut reachable = roster.neighbours(us);
         let services = roster.members().iter().filter(|member| {
-            member.roles.has(protocol::roster::Role::Service) || roster.receiving_node(row.code) == Some(member.id)
+            member.roles.has(protocol::roster::Role::Service)
+                || roster.receiving_node(row.code) == Some(member.id)
         });
         reachable.extend(services.map(|member| member.id));
         reachable.sort_unstable();
