@@ -24,4 +24,6 @@ pub mod message;
 pub mod operation;
 pub mod replica;
 pub mod roster;
+#[cfg(any(test, feature = "sim"))]
+pub mod sim;
 pub mod wire;

@@ -12,12 +12,13 @@ use crate::limits::{
 use crate::message::{DigestChildren, DigestLeaf, DigestRoot, Have, Lane, Message, Prefix};
 
 impl Replica {
-    /// Starts a comparison when its time has come.
+    /// Starts a comparison when its time has come; of the rosters too, since that costs eight bytes.
     pub(super) fn compare(&mut self, peer: MemberId, shelf: &dyn Shelf) {
         let now = self.now;
         let Some(state) = self.peers.get_mut(&peer).filter(|state| state.digest_at <= now) else { return };
         state.digest_at = Peer::next_digest(now);
         state.walk_left = DIGEST_WALK_MAX;
+        self.ask_roster(peer);
         self.send_root(peer, true, shelf);
     }
 

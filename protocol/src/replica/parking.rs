@@ -93,6 +93,11 @@ impl Parking {
         gone
     }
 
+    /// The documents that anything is parked of.
+    pub fn documents(&self) -> impl Iterator<Item = &DocId> {
+        self.documents.keys()
+    }
+
     /// Takes out everything of a document, oldest first.
     pub fn take_document(&mut self, doc: &DocId) -> Vec<Parked> {
         let keys: Vec<Key> = self.documents.get(doc).into_iter().flatten().copied().collect();
