@@ -44,6 +44,8 @@ pub const ROSTER_BYTES_MAX: usize = 1024 * 1024;
 pub const ROSTER_PIECE_BYTES: usize = 32 * 1024;
 /// Pieces of one roster version. More: does not parse.
 pub const ROSTER_PIECES_MAX: usize = 33;
+/// Name and version of a node's software in its welcome, in bytes. Longer: does not parse.
+pub const SOFTWARE_BYTES_MAX: usize = 64;
 /// Members of a federation: every commune of a large country and the offices above. More: does not parse.
 pub const MEMBERS_MAX: usize = 1_024;
 /// Keys of one member, retired ones included. More: does not parse.

@@ -11,7 +11,7 @@ use crate::kind::Urgency;
 use crate::limits::{
     BLOB_INLINE_BYTES_MAX, BLOB_PIECE_BYTES, BLOBS_MAX, CONTACT_BYTES_MAX, DIGEST_LEAF_MAX,
     DIGEST_PREFIX_NIBBLES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, HAVE_PAGES_MAX, HEADS_MAX, HELD_IDS_MAX,
-    ITEMS_MAX, ROSTER_PIECE_BYTES, ROSTER_PIECES_MAX, WANT_IDS_MAX,
+    ITEMS_MAX, ROSTER_PIECE_BYTES, ROSTER_PIECES_MAX, SOFTWARE_BYTES_MAX, WANT_IDS_MAX,
 };
 use crate::wire::{Reader, WireError, Writer};
 
@@ -91,6 +91,10 @@ pub struct Welcome {
     pub roster_version: u64,
     /// Its hash.
     pub roster: RosterHash,
+    /// Newest rules version that the sender's software knows.
+    pub rules: u16,
+    /// Name and version of the sender's software, for people; at most [`SOFTWARE_BYTES_MAX`].
+    pub software: String,
 }
 
 /// A piece of a signed roster version.
@@ -261,7 +265,7 @@ const LACKING: [&str; 2] = ["who lacks something", "a holder"];
 
 /// All messages. `gone` keeps its number: nobody sends it yet, and it does not parse.
 pub const TABLE: [Row; 17] = [
-    row(1, "welcome", BOTH, "first, once the keys are judged", "fixed size"),
+    row(1, "welcome", BOTH, "first, once the keys are judged", "SOFTWARE_BYTES_MAX"),
     row(2, "ping", BOTH, "to tell whether a kept connection lives", "fixed size"),
     row(3, "pong", BOTH, "answers ping", "fixed size"),
     row(4, "contact", BOTH, "after welcome, and when a newer record is learnt", "CONTACT_BYTES_MAX"),
@@ -352,7 +356,9 @@ impl Message {
                     .raw(&m.federation.0)
                     .raw(&m.member.0)
                     .u64(m.roster_version)
-                    .raw(&m.roster.0);
+                    .raw(&m.roster.0)
+                    .u16(m.rules)
+                    .bytes(m.software.as_bytes());
             }
             Message::Ping(value) | Message::Pong(value) | Message::RosterWant(value) => _ = w.u64(*value),
             Message::Contact(bytes) => _ = w.bytes(bytes),
@@ -502,6 +508,8 @@ fn read_welcome(r: &mut Reader<'_>) -> Result<Welcome, WireError> {
         member: r.member_id()?,
         roster_version: r.integer()?,
         roster: RosterHash(r.array()?),
+        rules: r.u16()?,
+        software: r.text(SOFTWARE_BYTES_MAX)?,
     })
 }
 

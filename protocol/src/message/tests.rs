@@ -37,6 +37,8 @@ fn one_of_each() -> Vec<Message> {
             member,
             roster_version: 7,
             roster: RosterHash(id(5).0),
+            rules: 1,
+            software: "cuadra 0.1.0".into(),
         }),
         Message::Ping(u64::MAX),
         Message::Pong(0),
