@@ -1,0 +1,371 @@
+//! The control stream: the two welcomes, roster versions, and pings.
+//!
+//! The accepting end opens it, because the dialling end believes itself connected before its key is
+//! judged: it sends nothing until the other end's welcome has come. Roster versions that one end lacks
+//! are handed over before either end reads a lane.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use protocol::ids::MemberId;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+
+use crate::close::CloseCode;
+use crate::context::{Identity, Timing};
+use crate::frame;
+use crate::handlers::{RosterHead, Rosters};
+use crate::lane::{CONTROL_PRIORITY, CONTROL_STREAM};
+use crate::limits::{
+    CONTROL_WRITE_MAX, PONGS_MAX, ROSTER_BYTES_MAX, ROSTER_PIECE_BYTES, ROSTERS_PER_CONNECTION_MAX,
+    ROSTERS_WAITING_MAX, SOFTWARE_BYTES_MAX,
+};
+use crate::peers::PeerCounters;
+use protocol::message::{Message, PROTOCOL_VERSION, RosterPiece, Welcome};
+
+/// The control stream after both welcomes.
+pub(crate) struct Control {
+    pub send: quinn::SendStream,
+    pub receive: quinn::RecvStream,
+    pub theirs: Welcome,
+}
+
+/// Exchanges the welcomes. `dialled`: we dialled, so we speak second.
+pub(crate) async fn welcome(
+    identity: &Identity,
+    head: RosterHead,
+    connection: &quinn::Connection,
+    peer: MemberId,
+    dialled: bool,
+) -> Result<Control, CloseCode> {
+    let ours = Message::Welcome(our_welcome(identity, head));
+    if dialled {
+        let (mut send, mut receive) = connection.accept_bi().await.map_err(|_| CloseCode::Goodbye)?;
+        let mut first = [0];
+        receive.read_exact(&mut first).await.map_err(|_| CloseCode::OutOfOrder)?;
+        if first != [CONTROL_STREAM] {
+            return Err(CloseCode::OutOfOrder);
+        }
+        let theirs = read_welcome(identity, &mut receive, peer).await?;
+        _ = send.set_priority(CONTROL_PRIORITY);
+        write(&mut send, &ours).await?;
+        Ok(Control { send, receive, theirs })
+    } else {
+        let (mut send, mut receive) = connection.open_bi().await.map_err(|_| CloseCode::Goodbye)?;
+        _ = send.set_priority(CONTROL_PRIORITY);
+        send.write_all(&[CONTROL_STREAM]).await.map_err(|_| CloseCode::Goodbye)?;
+        write(&mut send, &ours).await?;
+        let theirs = read_welcome(identity, &mut receive, peer).await?;
+        Ok(Control { send, receive, theirs })
+    }
+}
+
+fn our_welcome(identity: &Identity, head: RosterHead) -> Welcome {
+    let mut software = identity.software.clone();
+    software.truncate(software.floor_char_boundary(SOFTWARE_BYTES_MAX));
+    Welcome {
+        protocol: PROTOCOL_VERSION,
+        federation: identity.federation,
+        member: identity.member,
+        roster_version: head.version,
+        roster: head.hash,
+        rules: identity.rules,
+        software,
+    }
+}
+
+async fn read_welcome(
+    identity: &Identity,
+    receive: &mut quinn::RecvStream,
+    peer: MemberId,
+) -> Result<Welcome, CloseCode> {
+    let frame = frame::read(receive).await.map_err(frame::ReadEnd::code)?;
+    let Ok(Message::Welcome(theirs)) = Message::decode(&frame) else {
+        return Err(CloseCode::WelcomeRefused);
+    };
+    // The member is known from its key; the welcome only has to agree with it.
+    let agrees = theirs.protocol == PROTOCOL_VERSION
+        && theirs.federation == identity.federation
+        && theirs.member == peer;
+    if agrees { Ok(theirs) } else { Err(CloseCode::WelcomeRefused) }
+}
+
+async fn write(send: &mut quinn::SendStream, message: &Message) -> Result<(), CloseCode> {
+    match timeout(CONTROL_WRITE_MAX, frame::write(send, message.encode())).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(CloseCode::Goodbye),
+        Err(_) => Err(CloseCode::Backlog),
+    }
+}
+
+/// What the control stream's tasks of one connection share.
+pub(crate) struct ControlState {
+    /// Asks for a ping now.
+    pub ping_now: Notify,
+    /// Counts the pongs.
+    pub pongs: watch::Sender<u64>,
+    /// True once we hold every roster version that the peer named in its welcome.
+    pub caught_up: watch::Sender<bool>,
+    /// When the peer was last heard, in ms since `started`.
+    heard_ms: AtomicU64,
+    started: Instant,
+    requests: mpsc::Sender<Request>,
+    judged: mpsc::Sender<Vec<u8>>,
+}
+
+/// What the reader asks the writer to write.
+pub(crate) enum Request {
+    Pong(u64),
+    Rosters { after: u64 },
+}
+
+/// The receiving ends that the tasks take.
+pub(crate) struct ControlQueues {
+    requests: mpsc::Receiver<Request>,
+    rosters: mpsc::Receiver<Vec<u8>>,
+}
+
+impl ControlState {
+    pub fn new() -> (Arc<Self>, ControlQueues) {
+        let (requests, requested) = mpsc::channel(PONGS_MAX);
+        let (judged, rosters) = mpsc::channel(ROSTERS_WAITING_MAX);
+        let state = Self {
+            ping_now: Notify::new(),
+            pongs: watch::Sender::new(0),
+            caught_up: watch::Sender::new(false),
+            heard_ms: AtomicU64::new(0),
+            started: Instant::now(),
+            requests,
+            judged,
+        };
+        (Arc::new(state), ControlQueues { requests: requested, rosters })
+    }
+
+    /// Notes that the peer was heard.
+    pub fn heard(&self) {
+        self.heard_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Reads the control stream until the connection ends or the peer breaks a rule.
+pub(crate) async fn read_all(
+    mut receive: quinn::RecvStream,
+    state: Arc<ControlState>,
+    connection: quinn::Connection,
+    counters: Arc<PeerCounters>,
+) -> CloseCode {
+    let mut assembly = RosterAssembly::default();
+    loop {
+        let frame = match frame::read(&mut receive).await {
+            Ok(frame) => frame,
+            Err(end) => return end.code(),
+        };
+        state.heard();
+        let Ok(message) = Message::decode(&frame) else { return CloseCode::FrameRefused };
+        match message {
+            // A peer that asks faster than it reads our answers goes without some of them.
+            Message::Ping(nonce) => _ = state.requests.try_send(Request::Pong(nonce)),
+            Message::RosterWant(after) => _ = state.requests.try_send(Request::Rosters { after }),
+            Message::Pong(_) => {
+                counters.round_trip(connection.rtt());
+                state.pongs.send_modify(|count| *count += 1);
+            }
+            Message::Roster(piece) => {
+                let Ok(whole) = assembly.add(piece) else { return CloseCode::OutOfOrder };
+                if let Some(signed) = whole
+                    && state.judged.send(signed).await.is_err()
+                {
+                    return CloseCode::Goodbye;
+                }
+            }
+            Message::Welcome(_)
+            | Message::Contact(_)
+            | Message::Body(_)
+            | Message::Have(_)
+            | Message::Want(_)
+            | Message::Answer(_)
+            | Message::DigestRoot(_)
+            | Message::DigestChildren(_)
+            | Message::DigestLeaf(_)
+            | Message::BlobWant(_)
+            | Message::BlobPiece(_)
+            | Message::BlobNone(_) => return CloseCode::OutOfOrder,
+        }
+    }
+}
+
+/// Writes the control stream: pings, pongs, and the roster versions that the peer asks for.
+pub(crate) async fn write_all(
+    mut send: quinn::SendStream,
+    state: Arc<ControlState>,
+    mut requests: mpsc::Receiver<Request>,
+    rosters: Arc<dyn Rosters>,
+    theirs: Welcome,
+    timing: Timing,
+) -> Result<(), CloseCode> {
+    let ours = *rosters.head().borrow();
+    if let Some(after) = wanted_after(ours, &theirs) {
+        write(&mut send, &Message::RosterWant(after)).await?;
+    }
+    let mut ticks = interval(timing.ping_every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ping: Option<(Instant, u64)> = None;
+    let mut nonce = 0;
+    loop {
+        let answer_by = ping.map_or_else(Instant::now, |(sent, _)| sent + timing.ping_answer_max);
+        tokio::select! {
+            () = sleep_until(answer_by), if ping.is_some() => {
+                let sent_ms = ping.take().map_or(0, |(_, sent_ms)| sent_ms);
+                if state.heard_ms.load(Ordering::Relaxed) < sent_ms {
+                    return Err(CloseCode::NoPong);
+                }
+                continue;
+            }
+            _ = ticks.tick(), if ping.is_none() => {}
+            () = state.ping_now.notified(), if ping.is_none() => {}
+            request = requests.recv() => {
+                match request {
+                    Some(Request::Pong(nonce)) => write(&mut send, &Message::Pong(nonce)).await?,
+                    Some(Request::Rosters { after }) => hand_over(&mut send, &rosters, after).await?,
+                    None => return Ok(()),
+                }
+                continue;
+            }
+        }
+        nonce += 1;
+        ping = Some((Instant::now(), state.elapsed_ms()));
+        write(&mut send, &Message::Ping(nonce)).await?;
+    }
+}
+
+impl ControlQueues {
+    /// One end for the writer, one for the judge.
+    pub fn split(self) -> (mpsc::Receiver<Request>, mpsc::Receiver<Vec<u8>>) {
+        (self.requests, self.rosters)
+    }
+}
+
+/// Judges the peer's rosters one by one, and says when those of its welcome are all here.
+pub(crate) async fn judge_rosters(
+    mut queue: mpsc::Receiver<Vec<u8>>,
+    state: Arc<ControlState>,
+    rosters: Arc<dyn Rosters>,
+    peer: MemberId,
+    theirs: Welcome,
+    counters: Arc<PeerCounters>,
+) -> CloseCode {
+    let mut taken = 0;
+    loop {
+        let ours = *rosters.head().borrow();
+        // Of two rosters with one version the last is kept, so after a fork ours may stay another one.
+        let fork_told = taken > 0 && ours.version >= theirs.roster_version;
+        if fork_told || wanted_after(ours, &theirs).is_none() {
+            state.caught_up.send_replace(true);
+        }
+        let Some(signed) = queue.recv().await else { return CloseCode::Goodbye };
+        taken += 1;
+        if taken > ROSTERS_PER_CONNECTION_MAX {
+            return CloseCode::OutOfOrder;
+        }
+        if let Err(refusal) = rosters.take(peer, signed).await {
+            counters.refuse();
+            tracing::warn!(%peer, error = &refusal as &dyn std::error::Error, "a roster version was refused");
+            return CloseCode::RosterRefused;
+        }
+    }
+}
+
+/// After which version to ask a peer for rosters, given its welcome; `None` if it has nothing for us.
+fn wanted_after(ours: RosterHead, theirs: &Welcome) -> Option<u64> {
+    if theirs.roster_version > ours.version {
+        Some(ours.version)
+    } else if theirs.roster_version == ours.version && theirs.roster != ours.hash {
+        Some(ours.version.saturating_sub(1))
+    } else {
+        None
+    }
+}
+
+async fn hand_over(
+    send: &mut quinn::SendStream,
+    rosters: &Arc<dyn Rosters>,
+    after: u64,
+) -> Result<(), CloseCode> {
+    for (version, signed) in rosters.after(after) {
+        let pieces = signed.chunks(ROSTER_PIECE_BYTES);
+        let count = u16::try_from(pieces.len()).expect("a roster has at most ROSTER_PIECES_MAX pieces");
+        for (bytes, piece) in pieces.zip(0..) {
+            let piece = RosterPiece { version, piece, pieces: count, bytes: bytes.to_vec() };
+            write(send, &Message::Roster(piece)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the pieces of one roster version after another together.
+#[derive(Debug, Default)]
+struct RosterAssembly {
+    version: u64,
+    next: u16,
+    bytes: Vec<u8>,
+}
+
+/// A piece that does not follow the one before it.
+#[derive(Debug, PartialEq, Eq)]
+struct PieceOutOfOrder;
+
+impl RosterAssembly {
+    fn add(&mut self, piece: RosterPiece) -> Result<Option<Vec<u8>>, PieceOutOfOrder> {
+        if piece.piece == 0 && self.next == 0 {
+            self.version = piece.version;
+        }
+        let follows = piece.version == self.version && piece.piece == self.next;
+        if !follows || self.bytes.len() + piece.bytes.len() > ROSTER_BYTES_MAX {
+            return Err(PieceOutOfOrder);
+        }
+        self.bytes.extend_from_slice(&piece.bytes);
+        self.next += 1;
+        if self.next < piece.pieces {
+            return Ok(None);
+        }
+        self.next = 0;
+        Ok(Some(std::mem::take(&mut self.bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn piece(version: u64, piece: u16, pieces: u16, bytes: &[u8]) -> RosterPiece {
+        RosterPiece { version, piece, pieces, bytes: bytes.to_vec() }
+    }
+
+    #[test]
+    fn roster_pieces_join_in_order_only() {
+        let mut assembly = RosterAssembly::default();
+        assert_eq!(assembly.add(piece(4, 0, 2, b"ab")), Ok(None));
+        assert_eq!(assembly.add(piece(4, 1, 2, b"c")), Ok(Some(b"abc".to_vec())));
+        assert_eq!(assembly.add(piece(5, 0, 1, b"d")), Ok(Some(b"d".to_vec())));
+        assert_eq!(assembly.add(piece(6, 1, 2, b"e")), Err(PieceOutOfOrder));
+        assert_eq!(RosterAssembly::default().add(piece(6, 0, 2, b"e")), Ok(None));
+        let mut mixed = RosterAssembly::default();
+        assert_eq!(mixed.add(piece(6, 0, 2, b"e")), Ok(None));
+        assert_eq!(mixed.add(piece(7, 1, 2, b"f")), Err(PieceOutOfOrder));
+    }
+
+    #[test]
+    fn roster_above_its_limit_is_refused_while_it_comes() {
+        let mut assembly = RosterAssembly::default();
+        let bytes = vec![0; ROSTER_PIECE_BYTES];
+        let fits = u16::try_from(ROSTER_BYTES_MAX / ROSTER_PIECE_BYTES).unwrap();
+        for index in 0..fits {
+            assert_eq!(assembly.add(piece(1, index, fits + 1, &bytes)), Ok(None));
+        }
+        assert_eq!(assembly.add(piece(1, fits, fits + 1, b"x")), Err(PieceOutOfOrder));
+    }
+}

@@ -1,0 +1,208 @@
+//! The one loop: a closed set of inputs goes into the core, and what the core puts out is carried out.
+//!
+//! Nothing is decided here and no peer is ever waited for. The loop has a thread of its own, because
+//! the core may read from disk.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::ids::{MemberId, Millis};
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+
+use protocol::message::BlobWant;
+
+use crate::blob::BlobAsk;
+use crate::close::CloseCode;
+use crate::context::Context;
+use crate::handlers::Decode;
+use crate::lane::Lane;
+use crate::limits::COMMANDS_RUN_MAX;
+use crate::links::{Change, LinkEvent, Links};
+
+/// Everything that can happen to the core.
+#[derive(Debug)]
+pub enum Input<F, C> {
+    /// A peer's connection is through the welcome; both ends hold the same rosters.
+    Connected {
+        /// Whose.
+        peer: MemberId,
+        /// The newest roster version that its welcome named.
+        roster_version: u64,
+    },
+    /// A peer's connection ended, and what was queued for it is gone.
+    Disconnected(MemberId),
+    /// A frame of a peer, decoded and its signatures verified.
+    Frame {
+        /// Whose key the connection was made with.
+        peer: MemberId,
+        /// The lane it came on.
+        lane: Lane,
+        /// What it says.
+        frame: F,
+    },
+    /// Something from the node around: written, stored, changed.
+    Command(C),
+    /// The time that the core asked to be woken at has come.
+    Woken,
+}
+
+/// What the core can ask of the loop.
+#[derive(Debug)]
+pub enum Output {
+    /// Queue a frame for a peer. A full queue disconnects it; without a connection it is dropped.
+    Send {
+        /// To whom.
+        peer: MemberId,
+        /// On which lane.
+        lane: Lane,
+        /// 1 to `FRAME_BYTES_MAX` bytes.
+        frame: Bytes,
+    },
+    /// Close a peer's connection.
+    Disconnect {
+        /// Whose.
+        peer: MemberId,
+        /// Why.
+        code: CloseCode,
+    },
+}
+
+/// What decides. It never waits.
+pub trait Core: Send + 'static {
+    /// A decoded frame.
+    type Frame: Send + 'static;
+    /// What the node around tells it.
+    type Command: Send + 'static;
+    /// Takes one input in.
+    fn handle(&mut self, now: Millis, input: Input<Self::Frame, Self::Command>);
+    /// Whether a peer may have a blob by a document that names it.
+    fn may_have_blob(&mut self, now: Millis, peer: MemberId, want: &BlobWant) -> bool;
+    /// True while no more frames of peers should be taken.
+    fn congested(&self) -> bool;
+    /// The next thing to carry out; called until there is none.
+    fn poll_output(&mut self) -> Option<Output>;
+    /// When it wants to be woken.
+    fn wake_at(&self) -> Option<Millis>;
+}
+
+/// The loop.
+pub(crate) struct Driver<D: Decode, C: Core<Frame = D::Frame>> {
+    pub context: Arc<Context<D>>,
+    pub links: Links<D::Frame>,
+    pub events: mpsc::Receiver<LinkEvent<D::Frame>>,
+    pub commands: mpsc::Receiver<C::Command>,
+    pub blob_asks: mpsc::Receiver<BlobAsk>,
+    pub core: C,
+}
+
+impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
+    /// Runs until the node stops, then closes every connection.
+    pub async fn run(mut self) {
+        let mut stopping = self.context.stopping.clone();
+        while !*stopping.borrow() {
+            let worked = self.take_what_is_there();
+            if !worked && !self.wait(&mut stopping).await {
+                break;
+            }
+        }
+        self.links.close_all();
+    }
+
+    /// One turn: comings and goings, commands, one frame, the clock. False if there was nothing.
+    fn take_what_is_there(&mut self) -> bool {
+        let mut worked = false;
+        for _ in 0..COMMANDS_RUN_MAX {
+            let Ok(event) = self.events.try_recv() else { break };
+            self.link_event(event);
+            worked = true;
+        }
+        for _ in 0..COMMANDS_RUN_MAX {
+            let Ok(command) = self.commands.try_recv() else { break };
+            self.input(Input::Command(command));
+            worked = true;
+        }
+        if let Ok(ask) = self.blob_asks.try_recv() {
+            self.blob_ask(ask);
+            worked = true;
+        }
+        if !self.core.congested()
+            && let Some((peer, lane, frame)) = self.links.next_frame()
+        {
+            self.input(Input::Frame { peer, lane, frame });
+            worked = true;
+        }
+        if self.core.wake_at().is_some_and(|at| at <= self.context.clock.now()) {
+            self.input(Input::Woken);
+            worked = true;
+        }
+        worked
+    }
+
+    /// Waits for anything; false once the node stops.
+    async fn wait(&mut self, stopping: &mut watch::Receiver<bool>) -> bool {
+        let wake_at = self.core.wake_at().map(|at| self.context.clock.instant(at));
+        let sleep = async {
+            match wake_at {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return false,
+            Some(event) = self.events.recv() => self.link_event(event),
+            Some(command) = self.commands.recv() => self.input(Input::Command(command)),
+            Some(ask) = self.blob_asks.recv() => self.blob_ask(ask),
+            () = self.context.inbox_ready.notified() => {}
+            () = sleep => {}
+        }
+        true
+    }
+
+    fn link_event(&mut self, event: LinkEvent<D::Frame>) {
+        for change in self.links.handle(event) {
+            self.input(change.into());
+        }
+    }
+
+    fn blob_ask(&mut self, ask: BlobAsk) {
+        let may = self.core.may_have_blob(self.context.clock.now(), ask.peer, &ask.want);
+        // Whoever asked may be gone.
+        _ = ask.answer.send(may);
+        self.carry_out(VecDeque::new());
+    }
+
+    /// Hands one input to the core and carries out all that it puts out, a disconnection that follows
+    /// from it included.
+    fn input(&mut self, input: Input<D::Frame, C::Command>) {
+        self.carry_out(VecDeque::from([input]));
+    }
+
+    fn carry_out(&mut self, mut inputs: VecDeque<Input<D::Frame, C::Command>>) {
+        loop {
+            if let Some(input) = inputs.pop_front() {
+                self.core.handle(self.context.clock.now(), input);
+            }
+            while let Some(output) = self.core.poll_output() {
+                let changes = match output {
+                    Output::Send { peer, lane, frame } => self.links.send(peer, lane, frame),
+                    Output::Disconnect { peer, code } => self.links.disconnect(peer, code),
+                };
+                inputs.extend(changes.into_iter().map(Input::from));
+            }
+            if inputs.is_empty() {
+                return;
+            }
+        }
+    }
+}
+
+impl<F, C> From<Change> for Input<F, C> {
+    fn from(change: Change) -> Self {
+        match change {
+            Change::Connected { peer, roster_version } => Input::Connected { peer, roster_version },
+            Change::Disconnected(peer) => Input::Disconnected(peer),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Lanes: order, priority, bounds, and whose turn it is.
+
+use super::kit::*;
+use crate::Lane;
+use crate::close::{CloseCode, Ended};
+use crate::frame;
+use crate::lane::number;
+use crate::limits::{FRAME_BYTES_MAX, INBOX_FRAMES_MAX, LANE_QUEUE_BYTES_MAX, STREAM_WINDOW_BYTES};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frames_of_every_lane_arrive_both_ways_in_order() {
+    let (one, two) = (Node::start(1), Node::start(2));
+    two.dials(one.member, one.address());
+    one.until_connected(two.member).await;
+    two.until_connected(one.member).await;
+    for (from, to) in [(&one, &two), (&two, &one)] {
+        for lane in Lane::ALL {
+            let largest = vec![b'l'; FRAME_BYTES_MAX];
+            for frame in [b"first".as_slice(), &largest, b"last"] {
+                from.send(to.member, lane, frame).await;
+            }
+            to.until_event(Event::Frame(from.member, lane, b"last".to_vec())).await;
+            let of_lane = |event: &Event| matches!(event, Event::Frame(_, l, _) if *l == lane);
+            let lengths: Vec<usize> = to
+                .events()
+                .into_iter()
+                .filter(of_lane)
+                .map(|event| if let Event::Frame(_, _, bytes) = event { bytes.len() } else { 0 })
+                .collect();
+            assert_eq!(lengths, [5, FRAME_BYTES_MAX, 4]);
+        }
+    }
+    let status = one.until_peer(two.member, |status| status.counters.frames_received() == 12).await;
+    assert_eq!(status.counters.connections(), 1);
+    assert_eq!(status.software.as_deref(), Some("test 2"));
+    one.federation.stop().await;
+    two.federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn urgent_frame_passes_while_every_other_lane_is_stuck() {
+    let node = Node::start(1);
+    let link = Raw::new(2).dial(&node).await;
+    node.until_connected(member(2)).await;
+    // The peer reads nothing of these, and far more than every window is queued.
+    let bulk = vec![b'b'; FRAME_BYTES_MAX];
+    for lane in [Lane::Normal, Lane::Backfill, Lane::Blobs] {
+        for _ in 0..64 {
+            node.send(member(2), lane, &bulk).await;
+        }
+    }
+    let counters = node.until_peer(member(2), |_| true).await.counters;
+    let per_lane = u64::from(STREAM_WINDOW_BYTES) / FRAME_BYTES_MAX as u64;
+    until("the windows are full", || counters.queued_bytes() > 8 * 1024 * 1024 && per_lane == 2).await;
+    node.send(member(2), Lane::Urgent, b"alarm").await;
+    let read = soon("the alarm", async {
+        loop {
+            let mut stream = link.connection.accept_uni().await.unwrap();
+            let mut first = [0];
+            stream.read_exact(&mut first).await.unwrap();
+            if first == [number(Lane::Urgent)] {
+                return frame::read(&mut stream).await.unwrap();
+            }
+            // Kept open and unread.
+            std::mem::forget(stream);
+        }
+    });
+    assert_eq!(read.await, b"alarm");
+    node.federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_lane_queue_disconnects_that_peer_only() {
+    let node = Node::start(1);
+    let honest = Node::start(3);
+    honest.dials(node.member, node.address());
+    node.until_connected(honest.member).await;
+    let stuck = Raw::new(2).dial(&node).await;
+    node.until_connected(member(2)).await;
+    let bulk = vec![b'b'; FRAME_BYTES_MAX];
+    for _ in 0..=LANE_QUEUE_BYTES_MAX / FRAME_BYTES_MAX + 8 {
+        node.send(member(2), Lane::Backfill, &bulk).await;
+    }
+    assert_eq!(stuck.closed().await, code(CloseCode::Backlog));
+    node.until_event(Event::Disconnected(member(2))).await;
+    let backlog = Some(Ended::ByUs(CloseCode::Backlog));
+    node.until_peer(member(2), |status| status.ended == backlog).await;
+    node.send(honest.member, Lane::Urgent, b"on it").await;
+    honest.until_event(Event::Frame(node.member, Lane::Urgent, b"on it".to_vec())).await;
+    honest.federation.stop().await;
+    node.federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peers_take_turns_and_urgent_frames_go_first() {
+    let node = Node::start(1);
+    node.handle.command(Command::Congest(true)).await.unwrap();
+    let mut links = Vec::new();
+    for number in [2, 3] {
+        let link = Raw::new(number).dial(&node).await;
+        node.until_connected(member(number)).await;
+        let mut bulk = link.open_lane(Lane::Backfill).await;
+        for index in 0..INBOX_FRAMES_MAX {
+            frame::write(&mut bulk, vec![u8::try_from(index).unwrap()]).await.unwrap();
+        }
+        let mut urgent = link.open_lane(Lane::Urgent).await;
+        frame::write(&mut urgent, b"alarm".to_vec()).await.unwrap();
+        links.push((link, bulk, urgent));
+        let all = INBOX_FRAMES_MAX as u64 + 1;
+        let counters = node.until_peer(member(number), |_| true).await.counters;
+        until("the inboxes are full", || counters.frames_received() == all).await;
+    }
+    node.handle.command(Command::Congest(false)).await.unwrap();
+    let total = 2 * INBOX_FRAMES_MAX + 2;
+    let frames = |events: &[Event]| {
+        let frame = |event: &Event| match event {
+            Event::Frame(peer, lane, _) => Some((*peer, *lane)),
+            Event::Connected(..) | Event::Disconnected(_) | Event::TookRoster(_) => None,
+        };
+        events.iter().filter_map(frame).collect::<Vec<_>>()
+    };
+    node.until("all frames", |events| frames(events).len() == total).await;
+    let order = frames(&node.events());
+    assert_eq!(order[..2], [(member(2), Lane::Urgent), (member(3), Lane::Urgent)]);
+    for (index, (peer, lane)) in order[2..].iter().enumerate() {
+        let turn = if index % 2 == 0 { member(2) } else { member(3) };
+        assert_eq!((*peer, *lane), (turn, Lane::Backfill), "frame {index}");
+    }
+    node.federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_that_calls_everything_urgent_does_not_stop_the_others() {
+    let node = Node::start(1);
+    node.handle.command(Command::Congest(true)).await.unwrap();
+    let quiet = Raw::new(3).dial(&node).await;
+    node.until_connected(member(3)).await;
+    let mut backfill = quiet.open_lane(Lane::Backfill).await;
+    frame::write(&mut backfill, b"old".to_vec()).await.unwrap();
+    let loud = Raw::new(2).dial(&node).await;
+    node.until_connected(member(2)).await;
+    let mut urgent = loud.open_lane(Lane::Urgent).await;
+    let flood = tokio::spawn(async move { while frame::write(&mut urgent, b"!".to_vec()).await.is_ok() {} });
+    let counters = node.until_peer(member(3), |_| true).await.counters;
+    until("the old frame waits", || counters.frames_received() == 1).await;
+    node.handle.command(Command::Congest(false)).await.unwrap();
+    node.until_event(Event::Frame(member(3), Lane::Backfill, b"old".to_vec())).await;
+    node.federation.stop().await;
+    soon("the flood ends with its connection", flood).await.unwrap();
+}
