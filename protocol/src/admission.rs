@@ -4,13 +4,14 @@
 //! Live traffic, catching up, relays, restores and imports all come through [`admit`]; there is no
 //! other way to make an [`AdmittedEnvelope`] of what came from outside.
 
-use crate::audience::Audience;
-use crate::document::{Document, EnvelopeSet};
+mod scene;
+
+use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobClass, Header, RULES_VERSION, VerifiedEnvelope};
 use crate::ids::{Code, EnvelopeId, FederationId, MemberId};
-use crate::limits::{SEQ_MAX, SEQ_RESERVED};
-use crate::operation::{Open, Operation, Summary};
-use crate::roster::{KeyState, Roster, RosterChain};
+use crate::operation::{Notice, Open, Operation, Summary};
+use crate::roster::{KeyState, Role, Roster, RosterChain};
+use scene::Scene;
 
 /// What admission says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +84,18 @@ pub enum Refusal {
     /// Figures of another's territory, or in another's document.
     #[error("the figures are not its author's to give")]
     NotItsFigures = 18,
+    /// A notice for another's area, changed by another, or changed from a drill to a real one.
+    #[error("the notice is not its author's to give")]
+    NotItsNotice = 19,
+    /// Only the authority of the owner may do this.
+    #[error("only the authority of the owner may do this")]
+    NotAuthority = 20,
+    /// It names an envelope, a blob or a document that it may not, or that it had not seen.
+    #[error("it names an envelope, a blob or a document that it may not")]
+    Names = 21,
+    /// The document was retired before.
+    #[error("the document was retired before")]
+    Retired = 22,
 }
 
 impl Refusal {
@@ -168,12 +181,30 @@ fn check_blobs_fit(header: &Header, operation: &Operation) -> Result<(), Refusal
         | Operation::Respond { .. }
         | Operation::Note { .. }
         | Operation::Media { .. }
-        | Operation::Contribution { .. } => true,
+        | Operation::Contribution { .. }
+        | Operation::Dispute { .. }
+        | Operation::NoticeOpen(_)
+        | Operation::NoticeUpdate(_)
+        | Operation::NoticeCancel { .. } => true,
         Operation::Invite { .. }
         | Operation::Offer { .. }
         | Operation::Accept { .. }
         | Operation::Commit { .. }
         | Operation::Decline { .. }
+        | Operation::Reclassify { .. }
+        | Operation::Relocate(_)
+        | Operation::Refer { .. }
+        | Operation::AnswerReferral { .. }
+        | Operation::Absorb { .. }
+        | Operation::Link { .. }
+        | Operation::Unlink { .. }
+        | Operation::TakeoverOffer { .. }
+        | Operation::TakeoverCommit { .. }
+        | Operation::Seal { .. }
+        | Operation::Release { .. }
+        | Operation::Redact { .. }
+        | Operation::Erased { .. }
+        | Operation::Retire
         | Operation::Summary(_) => false,
     };
     if carries || header.blobs.is_empty() { Ok(()) } else { Err(Refusal::Blobs) }
@@ -191,6 +222,9 @@ fn judge_genesis(
     }
     if header.rules_version != roster.rules_version {
         return Err(Refusal::RulesVersion);
+    }
+    if let Operation::NoticeOpen(notice) = operation {
+        return judge_notice(header, notice, roster);
     }
     if header.blobs.iter().any(|blob| blob.class == BlobClass::Shared) {
         return Err(Refusal::Blobs);
@@ -211,6 +245,19 @@ fn judge_open(header: &Header, open: &Open, roster: &Roster) -> Result<(), Refus
     }
     let member = |id: &MemberId| *id != header.author && roster.member(id).is_some();
     if open.involved.iter().all(member) { Ok(()) } else { Err(Refusal::NotAMember) }
+}
+
+/// A member speaks for its own codes, an aggregator for those below it, and the one at the top for the
+/// country (number 0).
+fn judge_notice(header: &Header, notice: &Notice, roster: &Roster) -> Result<(), Refusal> {
+    let author = roster.member(&header.author).ok_or(Refusal::Key)?;
+    let top = author.roles.has(Role::Aggregator) && author.authority.is_none();
+    let below = || {
+        let receiver = roster.receiving_node(notice.code);
+        receiver.is_some_and(|receiver| roster.above(receiver).contains(&header.author))
+    };
+    let theirs = author.codes.contains(&notice.code) || (top && notice.code.number == 0) || below();
+    if theirs { Ok(()) } else { Err(Refusal::NotItsNotice) }
 }
 
 fn judge_figures(header: &Header, summary: &Summary, roster: &Roster) -> Result<(), Refusal> {
@@ -246,113 +293,6 @@ fn check_chain(
         && prev.incarnation <= header.incarnation
         && prev.seq.0.checked_add(1) == Some(header.seq.0);
     if follows { Ok(()) } else { Err(Refusal::Chain) }
-}
-
-/// An envelope against everything that it had seen.
-struct Scene<'a> {
-    header: &'a Header,
-    document: &'a Document,
-    roster: &'a Roster,
-    rosters: &'a RosterChain,
-    seen: EnvelopeSet,
-}
-
-impl Scene<'_> {
-    /// The last places of a chain are kept for ending things.
-    fn check_room(&self, operation: &Operation) -> Result<(), Refusal> {
-        let seq = self.header.seq.0;
-        let ends = matches!(
-            operation,
-            Operation::Close { .. }
-                | Operation::Reopen { .. }
-                | Operation::Offer { .. }
-                | Operation::Commit { .. }
-        );
-        let room = seq <= SEQ_MAX - SEQ_RESERVED || (seq <= SEQ_MAX && ends && self.is_owner());
-        if room { Ok(()) } else { Err(Refusal::SeqMax) }
-    }
-
-    fn judge(&self, operation: &Operation) -> Result<(), Refusal> {
-        match operation {
-            Operation::Open(_) => Err(Refusal::Genesis),
-            Operation::Summary(summary) => self.judge_summary(summary),
-            Operation::Step { .. } | Operation::Close { .. } | Operation::Reopen { .. } => self.owner_only(),
-            Operation::Invite { member } | Operation::Offer { to: member, .. } => {
-                self.owner_only()?;
-                let other = *member != self.header.author && self.roster.member(member).is_some();
-                if other { Ok(()) } else { Err(Refusal::NotAMember) }
-            }
-            Operation::Respond { .. }
-            | Operation::Note { .. }
-            | Operation::Media { .. }
-            | Operation::Contribution { .. } => self.involved_only(operation),
-            Operation::Accept { offer } | Operation::Decline { offer, .. } => self.judge_answer(offer),
-            Operation::Commit { accept } => {
-                self.owner_only()?;
-                self.judge_commit(accept)
-            }
-        }
-    }
-
-    fn incident(&self) -> bool {
-        self.document.genesis().is_some_and(|genesis| matches!(genesis.operation(), Operation::Open(_)))
-    }
-
-    fn owner(&self) -> Option<MemberId> {
-        if self.incident() { self.document.owner_by(self.document.winner(&self.seen)) } else { None }
-    }
-
-    fn is_owner(&self) -> bool {
-        self.owner() == Some(self.header.author)
-    }
-
-    fn owner_only(&self) -> Result<(), Refusal> {
-        if self.is_owner() { Ok(()) } else { Err(Refusal::NotOwner) }
-    }
-
-    fn involved_only(&self, operation: &Operation) -> Result<(), Refusal> {
-        let owner = self.is_owner();
-        let audience = || Audience::over(self.document, &self.seen, self.rosters);
-        let involved = owner || (self.incident() && audience().involved.contains(&self.header.author));
-        if !involved {
-            return Err(Refusal::NotInvolved);
-        }
-        // Only the owner speaks to everybody; what people contribute waits for an operator.
-        let shared = self.header.blobs.iter().any(|blob| blob.class == BlobClass::Shared);
-        let may_share = owner && !matches!(operation, Operation::Contribution { .. });
-        if shared && !may_share { Err(Refusal::Blobs) } else { Ok(()) }
-    }
-
-    fn judge_summary(&self, summary: &Summary) -> Result<(), Refusal> {
-        let genesis = self.document.genesis().ok_or(Refusal::OtherDocument)?;
-        let Operation::Summary(first) = genesis.operation() else { return Err(Refusal::Operation) };
-        let same = genesis.header().author == self.header.author
-            && first.code == summary.code
-            && first.day == summary.day;
-        if same { judge_figures(self.header, summary, self.roster) } else { Err(Refusal::NotItsFigures) }
-    }
-
-    /// An accept or a decline: of the owner's last offer, made to its author, not answered yet.
-    fn judge_answer(&self, offer: &EnvelopeId) -> Result<(), Refusal> {
-        let last = self.document.last_offer(&self.seen, self.document.winner(&self.seen));
-        let open = last.is_some_and(|(last, to)| last.id() == *offer && to == self.header.author);
-        let answered =
-            self.document.members(&self.seen).any(|(_, e)| e.operation().answered_offer() == Some(*offer));
-        if open && !answered && self.incident() { Ok(()) } else { Err(Refusal::NoOffer) }
-    }
-
-    /// A commit: of an accept of the owner's last offer, once.
-    fn judge_commit(&self, accept: &EnvelopeId) -> Result<(), Refusal> {
-        let place = self.document.place(accept).filter(|place| self.seen.contains(*place));
-        let accepted = place.and_then(|place| self.document.at(place)).ok_or(Refusal::NoAccept)?;
-        let Operation::Accept { offer } = accepted.operation() else { return Err(Refusal::NoAccept) };
-        let last = self.document.last_offer(&self.seen, self.document.winner(&self.seen));
-        let committed = self.document.members(&self.seen).any(
-            |(_, e)| matches!(e.operation(), Operation::Commit { accept: earlier } if earlier == accept),
-        );
-        let of_last = last.is_some_and(|(last, _)| last.id() == *offer);
-        if of_last && !committed { Ok(()) } else { Err(Refusal::NoAccept) }
-    }
 }
 
 #[cfg(test)]

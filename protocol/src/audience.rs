@@ -52,6 +52,13 @@ impl Audience {
         self.involved.union(&self.above).copied()
     }
 
+    /// A notice goes to every member below its author.
+    fn add_below(&mut self, envelope: &AdmittedEnvelope, rosters: &RosterChain) {
+        let Some(roster) = rosters.get(&envelope.header().roster) else { return };
+        let below = |id: MemberId| roster.above(id).contains(&envelope.header().author);
+        self.involved.extend(roster.members().iter().map(|member| member.id).filter(|id| below(*id)));
+    }
+
     fn add(&mut self, document: &Document, envelope: &AdmittedEnvelope, rosters: &RosterChain) {
         let mut answerable = Vec::new();
         if let Operation::Open(open) = envelope.operation() {
@@ -64,7 +71,18 @@ impl Audience {
             self.involved.insert(*member);
         } else if let Operation::Offer { to, .. } = envelope.operation() {
             answerable.push(*to);
-        } else if let Operation::Commit { accept } = envelope.operation() {
+        } else if let Operation::Relocate(relocate) = envelope.operation() {
+            self.involved.extend(relocate.involved.iter().copied());
+        } else if let Operation::Refer { to, .. } = envelope.operation() {
+            self.involved.extend(*to);
+        } else if let Operation::TakeoverOffer { to } = envelope.operation() {
+            answerable.push(*to);
+        } else if let Operation::NoticeOpen(_) = envelope.operation() {
+            answerable.push(envelope.header().author);
+            self.add_below(envelope, rosters);
+        } else if let Operation::Commit { accept } | Operation::TakeoverCommit { accept } =
+            envelope.operation()
+        {
             answerable.extend(document.envelope(accept).map(|accept| accept.header().author));
         }
         // Under the envelope's own roster, not today's: a reorganisation never takes a holder away and

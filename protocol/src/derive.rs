@@ -156,6 +156,27 @@ fn fields(envelope: &AdmittedEnvelope) -> Vec<(&'static str, ScalarValue)> {
             list.extend([("offer", text(offer)), ("reason", number(*reason as u64))]);
         }
         Operation::Summary(summary) => list.extend(summary_fields(summary)),
+        Operation::Reclassify { .. }
+        | Operation::Relocate(_)
+        | Operation::Refer { .. }
+        | Operation::AnswerReferral { .. }
+        | Operation::Absorb { .. }
+        | Operation::Dispute { .. }
+        | Operation::Link { .. }
+        | Operation::Unlink { .. }
+        | Operation::TakeoverOffer { .. }
+        | Operation::TakeoverCommit { .. }
+        | Operation::Seal { .. }
+        | Operation::Release { .. }
+        | Operation::Redact { .. }
+        | Operation::Erased { .. }
+        | Operation::Retire
+        | Operation::NoticeOpen(_)
+        | Operation::NoticeUpdate(_)
+        | Operation::NoticeCancel { .. } => {
+            // Said in one field, as it is signed: views read these through the fold.
+            list.push(("says", ScalarValue::Bytes(envelope.operation().encode())));
+        }
     }
     list
 }

@@ -2,6 +2,7 @@
 //! them had seen. Everything that is read from a document (owner, audience, fold, Automerge) is
 //! computed over sets of its envelopes.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::envelope::AdmittedEnvelope;
@@ -74,6 +75,7 @@ pub struct Document {
     entries: Vec<Entry>,
     places: BTreeMap<EnvelopeId, usize>,
     heads: BTreeSet<EnvelopeId>,
+    retires: BTreeSet<EnvelopeId>,
 }
 
 /// An envelope whose parents are not in the document.
@@ -102,6 +104,9 @@ impl Document {
             self.heads.remove(parent);
         }
         self.heads.insert(id);
+        if matches!(envelope.operation(), Operation::Retire) {
+            self.retires.insert(id);
+        }
         self.places.insert(id, self.entries.len());
         self.entries.push(Entry { envelope, ancestors });
         Ok(true)
@@ -156,9 +161,13 @@ impl Document {
     pub fn heads(&self) -> Vec<EnvelopeId> {
         self.heads.iter().copied().collect()
     }
-    /// Hash of the sorted heads: equal fingerprints, equal documents.
+    /// Hash of the sorted heads: equal fingerprints, equal documents. Of a retired document it is a
+    /// hash of the smallest retire, so that holders who dropped its contents agree with those who did not.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
+        if let (Some(retired), Some(doc)) = (self.retired(), self.id()) {
+            return sha256(&[b"cuadra/retired/v1\0", &doc.0, &retired.0]);
+        }
         fingerprint(&self.heads())
     }
     /// All envelopes held.
@@ -211,22 +220,28 @@ impl Document {
     /// itself included, then the smaller id; the genesis if there is none.
     #[must_use]
     pub fn winner(&self, set: &EnvelopeSet) -> usize {
-        let rank = |place: usize| {
-            let seen =
-                self.ancestors(place).map_or(0, |a| self.members(a).filter(|(_, e)| is_transfer(e)).count());
-            seen + 1
-        };
         self.members(set)
             .filter(|(_, envelope)| is_transfer(envelope))
-            .max_by_key(|(place, envelope)| (rank(*place), std::cmp::Reverse(envelope.id())))
+            .max_by_key(|(place, envelope)| (self.rank(*place), Reverse(envelope.id())))
             .map_or(0, |(place, _)| place)
+    }
+
+    /// Takeovers and handoffs in the ancestry of a place, itself included.
+    fn rank(&self, place: usize) -> (usize, usize) {
+        let mut seen = self.ancestors(place).cloned().unwrap_or_default();
+        seen.insert(place);
+        let count = |takeover: bool| {
+            let wanted = |e: &AdmittedEnvelope| is_transfer(e) && is_takeover(e) == takeover;
+            self.members(&seen).filter(|(_, e)| wanted(e)).count()
+        };
+        (count(true), count(false))
     }
 
     /// The owner that a transfer (or the genesis) makes.
     #[must_use]
     pub fn owner_by(&self, winner: usize) -> Option<MemberId> {
         let envelope = self.at(winner)?;
-        if let Operation::Commit { accept } = envelope.operation() {
+        if let Operation::Commit { accept } | Operation::TakeoverCommit { accept } = envelope.operation() {
             return self.envelope(accept).map(|accept| accept.header().author);
         }
         Some(envelope.header().author)
@@ -237,14 +252,43 @@ impl Document {
     #[must_use]
     pub fn last_offer(&self, set: &EnvelopeSet, winner: usize) -> Option<(&AdmittedEnvelope, MemberId)> {
         let owner = self.owner_by(winner)?;
+        self.last_since(set, winner, owner, offered_to)
+    }
+
+    /// The last takeover offer of `authority` in a set that has the winning transfer as its ancestor.
+    #[must_use]
+    pub fn last_takeover_offer(
+        &self,
+        set: &EnvelopeSet,
+        winner: usize,
+        authority: MemberId,
+    ) -> Option<(&AdmittedEnvelope, MemberId)> {
+        self.last_since(set, winner, authority, |e| {
+            if let Operation::TakeoverOffer { to } = e.operation() { Some(*to) } else { None }
+        })
+    }
+
+    fn last_since(
+        &self,
+        set: &EnvelopeSet,
+        winner: usize,
+        author: MemberId,
+        to: impl Fn(&AdmittedEnvelope) -> Option<MemberId>,
+    ) -> Option<(&AdmittedEnvelope, MemberId)> {
         set.iter()
             .filter_map(|place| self.at(place).map(|envelope| (place, envelope)))
             .filter(|(place, e)| {
                 let after = self.ancestors(*place).is_some_and(|seen| seen.contains(winner));
-                e.header().author == owner && (after || *place == winner)
+                e.header().author == author && (after || *place == winner)
             })
-            .filter_map(|(_, e)| offered_to(e).map(|to| (e, to)))
+            .filter_map(|(_, e)| to(e).map(|to| (e, to)))
             .max_by_key(|(e, _)| (e.chain_place(), e.id()))
+    }
+
+    /// The `retire` with the smallest id: nothing after it is taken in.
+    #[must_use]
+    pub fn retired(&self) -> Option<EnvelopeId> {
+        self.retires.first().copied()
     }
 }
 
@@ -259,7 +303,11 @@ pub fn fingerprint(sorted_heads: &[EnvelopeId]) -> [u8; 32] {
 
 /// True for what can change the owner.
 pub(crate) fn is_transfer(envelope: &AdmittedEnvelope) -> bool {
-    matches!(envelope.operation(), Operation::Commit { .. })
+    matches!(envelope.operation(), Operation::Commit { .. }) || is_takeover(envelope)
+}
+
+fn is_takeover(envelope: &AdmittedEnvelope) -> bool {
+    matches!(envelope.operation(), Operation::TakeoverCommit { .. })
 }
 
 /// To whom an envelope offers its document.

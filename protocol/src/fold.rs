@@ -4,14 +4,19 @@
 //! No field depends on the order between authors. Where one author's word counts, it is the last on
 //! that author's own chain.
 
+mod owned;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audience::Audience;
 use crate::document::{Document, EnvelopeSet, is_transfer};
 use crate::envelope::AdmittedEnvelope;
-use crate::ids::{EnvelopeId, Incarnation, MemberId, Millis, Pseudonym, Seq};
+use crate::ids::{BlobId, Cell, Code, DocId, EnvelopeId, Incarnation, MemberId, Millis, Pseudonym, Seq};
+use crate::kind::{Service, Urgency};
 use crate::limits::INCARNATIONS_MAX;
-use crate::operation::{ContributionKind, Operation, Outcome, Response, Step};
+use crate::operation::{
+    ContributionKind, Disputed, Notice, Operation, Outcome, Point, ReferralAnswer, Response, Step,
+};
 use crate::roster::{KeyState, Role, RosterChain};
 
 /// One step taken.
@@ -38,6 +43,34 @@ pub struct PendingOffer {
     pub accept: Option<EnvelopeId>,
 }
 
+/// A service that was asked to answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Referral {
+    /// Which service.
+    pub service: Service,
+    /// Its node, if it has one.
+    pub to: Option<MemberId>,
+    /// What it answered.
+    pub answer: Option<ReferralAnswer>,
+}
+
+/// What an incident is and where, as last corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matter {
+    /// The federation's kind.
+    pub kind: u16,
+    /// The municipality's own kind, 0 for none.
+    pub local_kind: u16,
+    /// How pressing.
+    pub urgency: Urgency,
+    /// The jurisdiction of the place.
+    pub code: Code,
+    /// The cell of the place.
+    pub cell: Cell,
+    /// The exact point, where it is shared.
+    pub point: Option<Point>,
+}
+
 /// What a document says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fold {
@@ -61,6 +94,24 @@ pub struct Fold {
     pub contributions: BTreeMap<ContributionKind, u32>,
     /// Who it is for.
     pub audience: Audience,
+    /// What it is and where; none for a notice or a day of figures.
+    pub matter: Option<Matter>,
+    /// Services that were asked, by the envelope that asks.
+    pub referrals: BTreeMap<EnvelopeId, Referral>,
+    /// Documents of which the owner says that this one is a duplicate.
+    pub links: BTreeSet<DocId>,
+    /// Duplicates that the owner took in below this one.
+    pub absorbed: BTreeSet<DocId>,
+    /// What somebody disputes, and who.
+    pub disputes: BTreeSet<(Disputed, MemberId)>,
+    /// Responders' blobs that everybody who holds the document may see.
+    pub released: BTreeSet<BlobId>,
+    /// Blobs that are to be erased, each with the holders that said they did.
+    pub redacted: BTreeMap<BlobId, BTreeSet<MemberId>>,
+    /// The retire with the smallest id, once there is one.
+    pub retired: Option<EnvelopeId>,
+    /// What a mass message says last, and whether it was taken back.
+    pub notice: Option<(Notice, bool)>,
     /// Authors proven to equivocate: what they wrote from that point on has no effect.
     pub equivocators: BTreeSet<MemberId>,
     /// Envelopes without effect: of an expelled node and unconfirmed.
@@ -80,18 +131,28 @@ impl Fold {
         }
         let winner = document.winner(&transfers);
         let owner = document.owner_by(winner).unwrap_or(genesis.header().author);
-        let steps = steps(document, &chains, &transfers, winner);
+        let reigns = reigns(document, &chains, &transfers, winner);
+        let steps: Vec<StepTaken> = reigns.iter().flatten().filter_map(|e| step_of(e)).collect();
         let unconfirmed = document.envelopes().enumerate().filter(|(place, _)| !counting.contains(*place));
         Some(Fold {
             owner,
             answering: answering(owner, &chains.equivocators, rosters),
             winner: document.at(winner)?.id(),
             step: steps.last().map(|taken| taken.step),
-            closed: closed(document, &chains, winner, owner),
+            closed: closed(reigns.last().map_or(&[], Vec::as_slice)),
             offer: pending_offer(document, winner),
             crews: chains.crews(),
             contributions: chains.contributions(),
             audience: Audience::of(document, rosters),
+            matter: owned::matter(genesis, &reigns),
+            referrals: owned::referrals(&reigns, &chains),
+            links: owned::links(&reigns),
+            absorbed: owned::absorbed(&reigns),
+            disputes: chains.disputes(),
+            released: owned::released(&reigns),
+            redacted: owned::redacted(&chains),
+            retired: document.retired(),
+            notice: owned::notice(genesis, &chains),
             unconfirmed: unconfirmed.map(|(_, e)| e.id()).collect(),
             equivocators: chains.equivocators,
             steps,
@@ -144,6 +205,14 @@ impl<'a> Chains<'a> {
         responses.collect()
     }
 
+    fn disputes(&self) -> BTreeSet<(Disputed, MemberId)> {
+        let disputes = self.all().filter_map(|e| {
+            let Operation::Dispute { what, .. } = e.operation() else { return None };
+            Some((*what, e.header().author))
+        });
+        disputes.collect()
+    }
+
     fn contributions(&self) -> BTreeMap<ContributionKind, u32> {
         let said: BTreeSet<_> = self
             .all()
@@ -184,16 +253,32 @@ fn counting(document: &Document, rosters: &RosterChain) -> EnvelopeSet {
         set.insert(place);
         if good {
             let mut prev = envelope.header().prev();
-            while let Some((place, earlier)) =
-                prev.and_then(|id| document.place(&id)).and_then(|p| document.at(p).map(|e| (p, e)))
-            {
+            while let Some(place) = prev.and_then(|id| document.place(&id)) {
                 set.insert(place);
-                prev = earlier.header().prev();
+                prev = document.at(place).and_then(|e| e.header().prev());
             }
         }
         confirm_seen(document, rosters, &mut set, place, envelope);
     }
+    confirm_sealed(document, &mut set);
     set
+}
+
+/// A counting seal confirms the envelope that it names and everything before it on its chain.
+fn confirm_sealed(document: &Document, set: &mut EnvelopeSet) {
+    let sealed: Vec<EnvelopeId> = document
+        .members(set)
+        .filter_map(
+            |(_, e)| if let Operation::Seal { last, .. } = e.operation() { Some(*last) } else { None },
+        )
+        .collect();
+    for last in sealed {
+        let mut next = Some(last);
+        while let Some(place) = next.and_then(|id| document.place(&id)) {
+            set.insert(place);
+            next = document.at(place).and_then(|e| e.header().prev());
+        }
+    }
 }
 
 fn confirm_seen(
@@ -235,20 +320,24 @@ fn answering(owner: MemberId, equivocators: &BTreeSet<MemberId>, rosters: &Roste
     above.or_else(|| aggregators.map(|member| member.id).find(&good)).unwrap_or(owner)
 }
 
-/// The steps that count: the owner's after the winning transfer; before it, those of the owner before
-/// among that transfer's ancestors, and so on back.
-fn steps(document: &Document, chains: &Chains<'_>, transfers: &EnvelopeSet, winner: usize) -> Vec<StepTaken> {
-    let mut taken: Vec<Vec<StepTaken>> = Vec::new();
+/// What each owner wrote while it was that, oldest owner first: the present one's after the winning
+/// transfer; the one's before among that transfer's ancestors, and so on back.
+fn reigns<'a>(
+    document: &Document,
+    chains: &Chains<'a>,
+    transfers: &EnvelopeSet,
+    winner: usize,
+) -> Vec<Vec<&'a AdmittedEnvelope>> {
+    let mut reigns: Vec<Vec<&AdmittedEnvelope>> = Vec::new();
     let mut within = document.all();
-    let mut reign = Some(winner);
-    while let Some(transfer) = reign {
+    let mut transfer = winner;
+    loop {
         let owner = document.owner_by(transfer);
         let chain = owner.map_or(&[][..], |owner| chains.of_author(&owner));
-        let counts = |place: usize| {
+        let during = |place: usize| {
             within.contains(place) && document.ancestors(place).is_some_and(|seen| seen.contains(transfer))
         };
-        taken
-            .push(chain.iter().filter(|(place, _)| counts(*place)).filter_map(|(_, e)| step_of(e)).collect());
+        reigns.push(chain.iter().filter(|(place, _)| during(*place)).map(|(_, e)| *e).collect());
         if transfer == 0 {
             break;
         }
@@ -257,9 +346,10 @@ fn steps(document: &Document, chains: &Chains<'_>, transfers: &EnvelopeSet, winn
         for place in transfers.iter().filter(|place| within.contains(*place)) {
             earlier.insert(place);
         }
-        reign = Some(document.winner(&earlier));
+        transfer = document.winner(&earlier);
     }
-    taken.into_iter().rev().flatten().collect()
+    reigns.reverse();
+    reigns
 }
 
 fn step_of(envelope: &AdmittedEnvelope) -> Option<StepTaken> {
@@ -273,14 +363,11 @@ fn step_of(envelope: &AdmittedEnvelope) -> Option<StepTaken> {
     })
 }
 
-/// The last close or reopen of the present owner after it became that; a handoff hands over an open
+/// The last close or reopen of the present owner since it became that; a handoff hands over an open
 /// incident, so an earlier owner's word does not close it.
-fn closed(document: &Document, chains: &Chains<'_>, winner: usize, owner: MemberId) -> Option<Outcome> {
+fn closed(reign: &[&AdmittedEnvelope]) -> Option<Outcome> {
     let mut outcome = None;
-    for (place, envelope) in chains.of_author(&owner) {
-        if !document.ancestors(*place).is_some_and(|seen| seen.contains(winner)) {
-            continue;
-        }
+    for envelope in reign {
         if let Operation::Close { outcome: ended, .. } = envelope.operation() {
             outcome = Some(*ended);
         } else if let Operation::Reopen { .. } = envelope.operation() {
@@ -308,3 +395,5 @@ fn pending_offer(document: &Document, winner: usize) -> Option<PendingOffer> {
 mod properties;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod worst_day;

@@ -32,17 +32,28 @@ impl Urgency {
 /// The service that answers a kind first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub enum Service {
     /// Carabineros.
-    Police,
+    Police = 1,
     /// Bomberos.
-    Fire,
+    Fire = 2,
     /// SAMU.
-    Ambulance,
+    Ambulance = 3,
     /// The municipality's own patrols.
-    MunicipalSecurity,
+    MunicipalSecurity = 4,
     /// Urban services: lights, rubbish, trees, animals.
-    UrbanServices,
+    UrbanServices = 5,
+}
+
+impl Service {
+    /// Every service, in the order of their bytes.
+    pub const ALL: [Service; 5] = [Police, Fire, Ambulance, MunicipalSecurity, UrbanServices];
+    /// From its byte.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|service| *service as u8 == byte)
+    }
 }
 
 /// One kind of incident.

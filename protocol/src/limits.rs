@@ -16,6 +16,10 @@ pub const AUTOMERGE_OPERATIONS_MAX: usize = 64;
 pub const PARENTS_MAX: usize = 16;
 /// Blobs that one envelope may name. More: does not parse.
 pub const BLOBS_MAX: usize = 8;
+/// Blobs that one `release`, `redact` or `erased` names. More: does not parse; write another.
+pub const BLOBS_NAMED_MAX: usize = 64;
+/// Cells of one notice. More: does not parse; name the whole jurisdiction.
+pub const NOTICE_CELLS_MAX: usize = 256;
 /// Signature bytes; Ed25519 has 64, the field leaves room for what follows it. More: does not parse.
 pub const SIGNATURE_BYTES_MAX: usize = 128;
 /// Envelopes of one author in one document. More: rejected.
@@ -123,6 +127,8 @@ const _: () = {
     assert!(OPERATION_BYTES_MAX + PARENTS_MAX * 32 + BLOBS_MAX * 33 + 1024 < ENVELOPE_BYTES_MAX);
     assert!(SUMMARY_VALUES_MAX * 12 + 64 < OPERATION_BYTES_MAX);
     assert!(INVOLVED_MAX * 32 + 256 < OPERATION_BYTES_MAX);
+    assert!(BLOBS_NAMED_MAX * 32 + 64 < OPERATION_BYTES_MAX);
+    assert!(NOTICE_CELLS_MAX * 8 + 256 < OPERATION_BYTES_MAX);
     assert!((WANT_IDS_MAX + HELD_IDS_MAX) * 32 + 256 < FRAME_BYTES_MAX);
     assert!(BLOB_PIECE_BYTES * 2 <= FRAME_BYTES_MAX);
     assert!(HEADS_MAX * 32 + 64 < FRAME_BYTES_MAX);

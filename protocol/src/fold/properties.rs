@@ -18,7 +18,7 @@ fn any_operation(u: &mut Unstructured<'_>, federation: &Federation, seen: &Docum
     let envelope = seen.at(place).map_or(EnvelopeId([0; 32]), AdmittedEnvelope::id);
     let member = federation.id(u.choose_index(MEMBERS)?);
     let reason = HandoffReason::Means;
-    Ok(match u.int_in_range(0..=8)? {
+    Ok(match u.int_in_range(0..=13)? {
         0 => Operation::Step { step: *u.choose(Step::ALL)?, by },
         1 => Operation::Note { by },
         2 => Operation::Invite { member },
@@ -27,7 +27,12 @@ fn any_operation(u: &mut Unstructured<'_>, federation: &Federation, seen: &Docum
         5 => Operation::Offer { to: member, reason },
         6 => Operation::Accept { offer: envelope },
         7 => Operation::Commit { accept: envelope },
-        _ => Operation::Decline { offer: envelope, reason },
+        8 => Operation::Decline { offer: envelope, reason },
+        9 => Operation::TakeoverOffer { to: member },
+        10 => Operation::TakeoverCommit { accept: envelope },
+        11 => Operation::Seal { node: member, last: envelope },
+        12 => Operation::Reclassify { kind: 12, local_kind: 0, urgency: Urgency::Low, by },
+        _ => Operation::Dispute { what: Disputed::Kind, by },
     })
 }
 

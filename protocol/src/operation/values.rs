@@ -165,6 +165,40 @@ byte_enum!(
     }
 );
 
+byte_enum!(
+    /// What a service answers to a referral.
+    ReferralAnswer {
+        /// It goes.
+        Accepted = 1,
+        /// It does not.
+        Declined = 2,
+        /// Nobody answered there.
+        NoAnswer = 3,
+    }
+);
+byte_enum!(
+    /// What is not so.
+    Disputed {
+        /// The kind.
+        Kind = 1,
+        /// The place.
+        Place = 2,
+        /// How it ended.
+        Outcome = 3,
+        /// Who answers for it.
+        Owner = 4,
+    }
+);
+byte_enum!(
+    /// Whether a mass message is real.
+    NoticeMode {
+        /// Real.
+        Live = 1,
+        /// A drill; screens say so in other words and colours.
+        Drill = 2,
+    }
+);
+
 /// A point: degrees times 10^7, so about a centimetre.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Point {
