@@ -139,8 +139,7 @@ fn a_referral_is_answered_once_by_its_service_or_by_the_owner_for_one_without_a_
     let service = federation.id(federation.precinct());
     federation.publish(|body| {
         for member in body.members.iter_mut().filter(|member| member.id == service) {
-            member.roles =
-                crate::roster::Roles::of(&[Role::Service, Role::Aggregator]);
+            member.roles = crate::roster::Roles::of(&[Role::Service, Role::Aggregator]);
         }
     });
     let mut scribe = Scribe::new(&federation);
