@@ -359,6 +359,22 @@ impl Operation {
         self.answered_offer().into_iter().collect()
     }
 
+    /// The other member that it names: invited, offered to, asked, taken from.
+    #[must_use]
+    pub fn other_member(&self) -> Option<MemberId> {
+        if let Operation::Open(Open { offered_to: to, .. }) | Operation::Refer { to, .. } = self {
+            return *to;
+        }
+        if let Operation::Invite { member: named }
+        | Operation::Offer { to: named, .. }
+        | Operation::TakeoverOffer { to: named }
+        | Operation::Seal { node: named, .. } = self
+        {
+            return Some(*named);
+        }
+        None
+    }
+
     /// What may begin a document of its class.
     #[must_use]
     pub fn genesis_class(&self) -> Option<Class> {

@@ -122,7 +122,7 @@ impl Showing<'_> {
             text,
             detail_pending: pending,
             photos,
-            other_node: other_node(operation).map(|member| self.desk.member_name(&member)),
+            other_node: operation.other_member().map(|member| self.desk.member_name(&member)),
             confirmed: !fold.unconfirmed.contains(&envelope.id()),
         }))
     }
@@ -223,29 +223,29 @@ fn detail_of(operation: &Operation) -> Option<String> {
         Operation::Respond { response, .. } => Some(name_of(response)),
         Operation::Contribution { what, .. } => Some(name_of(what)),
         Operation::Offer { reason, .. } | Operation::Decline { reason, .. } => Some(name_of(reason)),
-        Operation::Invite { .. }
+        Operation::AnswerReferral { answer, .. } => Some(name_of(answer)),
+        Operation::Dispute { what, .. } => Some(name_of(what)),
+        Operation::Refer { service, .. } => Some(name_of(service)),
+        Operation::Reclassify { .. }
+        | Operation::Relocate(_)
+        | Operation::Absorb { .. }
+        | Operation::Link { .. }
+        | Operation::Unlink { .. }
+        | Operation::TakeoverOffer { .. }
+        | Operation::TakeoverCommit { .. }
+        | Operation::Seal { .. }
+        | Operation::Release { .. }
+        | Operation::Redact { .. }
+        | Operation::Erased { .. }
+        | Operation::Retire
+        | Operation::NoticeOpen(_)
+        | Operation::NoticeUpdate(_)
+        | Operation::NoticeCancel { .. }
+        | Operation::Invite { .. }
         | Operation::Note { .. }
         | Operation::Media { .. }
         | Operation::Accept { .. }
         | Operation::Commit { .. }
-        | Operation::Summary(_) => None,
-    }
-}
-
-fn other_node(operation: &Operation) -> Option<protocol::ids::MemberId> {
-    match operation {
-        Operation::Open(open) => open.offered_to,
-        Operation::Invite { member } | Operation::Offer { to: member, .. } => Some(*member),
-        Operation::Step { .. }
-        | Operation::Close { .. }
-        | Operation::Reopen { .. }
-        | Operation::Respond { .. }
-        | Operation::Note { .. }
-        | Operation::Media { .. }
-        | Operation::Contribution { .. }
-        | Operation::Accept { .. }
-        | Operation::Commit { .. }
-        | Operation::Decline { .. }
         | Operation::Summary(_) => None,
     }
 }
