@@ -76,7 +76,7 @@ impl Chrome {
     /// A share in percent: `71,6 %`.
     #[must_use]
     pub fn percent(&self, value: impl Borrow<f64>) -> String {
-        format!("{} %", self.lang.decimal(*value.borrow()))
+        format!("{}\u{a0}%", self.lang.decimal(*value.borrow()))
     }
     /// A month in words.
     #[must_use]
@@ -123,6 +123,15 @@ impl Chrome {
     #[must_use]
     pub fn asset(&self, name: &str) -> &'static str {
         super::assets::address(name).unwrap_or("/assets/missing")
+    }
+    /// The `head` elements of a page's script: itself, and what it loads, asked for at the same time.
+    #[must_use]
+    pub fn script(&self, name: &str) -> String {
+        let mut elements = format!("<script type=\"module\" src=\"{}\"></script>", self.asset(name));
+        for file in super::assets::loads(name) {
+            elements.push_str(&format!("<link rel=\"modulepreload\" href=\"{file}\">"));
+        }
+        elements
     }
     /// True for a signed-in operator.
     #[must_use]

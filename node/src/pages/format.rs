@@ -80,9 +80,9 @@ impl Lang {
     #[must_use]
     pub fn distance(self, metres: u32) -> String {
         if metres < 1_000 {
-            format!("{metres} m")
+            format!("{metres}\u{a0}m")
         } else {
-            format!("{} km", self.decimal(f64::from(metres) / 1_000.0))
+            format!("{}\u{a0}km", self.decimal(f64::from(metres) / 1_000.0))
         }
     }
 }
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(Lang::EsCl.decimal(71.6), "71,6");
         assert_eq!(Lang::EsCl.decimal(1234.5), "1.234,5");
         assert_eq!(Lang::En.number(1_000), "1,000");
-        assert_eq!(Lang::EsCl.distance(1_340), "1,3 km");
+        assert_eq!(Lang::EsCl.distance(1_340), "1,3\u{a0}km");
     }
 
     #[test]

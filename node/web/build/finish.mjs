@@ -79,8 +79,16 @@ for (const path of walk(dist)) {
   );
 }
 const table = Object.entries(names).map(([name, path]) => `    ("${name}", "${path}"),`);
+const loads = [];
+for (const entry of Object.values(manifest)) {
+  const name = entry.isEntry && Object.keys(names).find((key) => names[key] === `/${entry.file}`);
+  if (!name || !name.endsWith(".js")) continue;
+  const files = [...new Set(shared(entry))].map((file) => `"${file}"`);
+  loads.push(`    ("${name}", &[${files.join(", ")}]),`);
+}
 writeFileSync(
   join(dist, "assets.rs"),
   `static ASSETS: &[Asset] = &[\n${rows.join("\n")}\n];\n` +
-    `static NAMES: &[(&str, &str)] = &[\n${table.join("\n")}\n];\n`,
+    `static NAMES: &[(&str, &str)] = &[\n${table.join("\n")}\n];\n` +
+    `static LOADS: &[(&str, &[&str])] = &[\n${loads.join("\n")}\n];\n`,
 );

@@ -54,5 +54,5 @@ export function clockSeconds(atMs: number): string {
 }
 
 export function distance(metres: number): string {
-  return metres < 1000 ? `${Math.round(metres)} m` : `${decimal(metres / 1000)} km`;
+  return metres < 1000 ? `${Math.round(metres)}\u00a0m` : `${decimal(metres / 1000)}\u00a0km`;
 }

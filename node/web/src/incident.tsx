@@ -1,0 +1,375 @@
+// The open incident: what is known, what may be done now, what was done.
+import type { ComponentChildren } from "preact";
+import type { Detail, Line, NodeName, Step } from "./api";
+import { act, busy, closeDetail, open, opening, problem, said } from "./desk";
+import { clock } from "./format";
+import { Icon } from "./icon";
+import { t, word } from "./page";
+import { Status } from "./queue";
+import { When } from "./when";
+
+const CREW = "cuadra.crew";
+/** The key of each action, shown beside it. */
+export const KEYS: Record<string, string> = {
+  claim: "c",
+  accept: "a",
+  decline: "d",
+  "step:received": "0",
+  "step:called": "1",
+  "step:on_the_way": "2",
+  "step:on_site": "3",
+  "step:resolved": "4",
+  "respond:on_the_way": "5",
+  "respond:on_site": "6",
+  "respond:clear": "7",
+  note: "n",
+  invite: "i",
+  offer: "o",
+  close: "x",
+  reopen: "r",
+};
+const OUTCOMES = [
+  "helped",
+  "life_saved",
+  "goods_recovered",
+  "arrest",
+  "gang_dismantled",
+  "nothing_found",
+  "false_alarm",
+  "fixed",
+  "passed_on",
+];
+
+/** The words of an action, for its button and for the list of keys. */
+export function actionWords(name: string): string {
+  const [family, code] = name.split(":");
+  if (family === "step") return word("do_step", code ?? "");
+  if (family === "respond") return word("response", code ?? "");
+  return word("do", name);
+}
+
+function Do({ name, main, run }: { name: string; main?: boolean; run?: () => void }) {
+  const working = busy.value === name;
+  return (
+    <button
+      type={run ? "button" : "submit"}
+      class={`button${main ? " main" : ""}`}
+      data-do={name}
+      aria-disabled={busy.value !== null}
+      onClick={run}
+    >
+      {working ? t("console.working") : actionWords(name)} <kbd>{KEYS[name]}</kbd>
+    </button>
+  );
+}
+
+/** A form of one line whose Enter works from every field. */
+function Line({ name, send, children }: { name: string; send: (fields: FormData) => Promise<boolean>; children: ComponentChildren }) {
+  return (
+    <form
+      class="line"
+      data-form={name}
+      onSubmit={(event) => {
+        event.preventDefault();
+        const form = event.currentTarget;
+        void send(new FormData(form)).then((done) => done && form.reset());
+      }}
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && event.target instanceof HTMLSelectElement) {
+          event.preventDefault();
+          event.currentTarget.requestSubmit();
+        }
+      }}
+    >
+      {children}
+      <Do name={name} />
+    </form>
+  );
+}
+
+function Choose({ name, label, codes }: { name: string; label: string; codes: [string, string][] }) {
+  return (
+    <label>
+      {label}
+      <select name={name}>
+        {codes.map(([code, words]) => (
+          <option key={code} value={code}>
+            {words}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+function nodes(list: NodeName[]): [string, string][] {
+  return list.map((n) => [n.id, n.name]);
+}
+
+const words = (family: string, codes: string[]): [string, string][] => codes.map((code) => [code, word(family, code)]);
+
+function crewName(): string {
+  return localStorage.getItem(CREW) || "1";
+}
+
+function Actions({ d }: { d: Detail }) {
+  const may = new Set(d.may);
+  const steps = d.may.filter((m) => m.startsWith("step:"));
+  const responses = d.may.filter((m) => m.startsWith("respond:"));
+  return (
+    <div class="actions">
+      {may.has("claim") && <Do name="claim" main run={() => void act("claim", "claim")} />}
+      {may.has("accept") && <Do name="accept" main run={() => void act("accept", "offers/accept")} />}
+      {steps.map((name) => (
+        <Do key={name} name={name} run={() => void act(name, "steps", { step: name.slice(5) })} />
+      ))}
+      {responses.map((name) => (
+        <Do key={name} name={name} run={() => void act(name, "responses", { response: name.slice(8), crew: crewName() })} />
+      ))}
+      {responses.length > 0 && (
+        <label class="crew">
+          {t("console.crew")}
+          <input
+            value={crewName()}
+            maxLength={20}
+            size={4}
+            onChange={(event) => localStorage.setItem(CREW, event.currentTarget.value.trim() || "1")}
+          />
+        </label>
+      )}
+    </div>
+  );
+}
+
+function Forms({ d }: { d: Detail }) {
+  const may = new Set(d.may);
+  const text = (fields: FormData, name: string) => String(fields.get(name) ?? "");
+  const id = d.incident.id;
+  return (
+    <div class="forms" key={id}>
+      {may.has("decline") && (
+        <Line name="decline" send={(f) => act("decline", "offers/decline", { reason: text(f, "reason") })}>
+          <Choose name="reason" label={t("console.reason")} codes={words("reason", ["not_ours", "no_crew"])} />
+        </Line>
+      )}
+      {may.has("close") && (
+        <Line name="close" send={(f) => act("close", "close", { outcome: text(f, "outcome") })}>
+          <Choose name="outcome" label={t("console.outcome")} codes={words("outcome", OUTCOMES)} />
+        </Line>
+      )}
+      {may.has("reopen") && (
+        <Line name="reopen" send={(f) => act("reopen", "reopen", { reason: text(f, "reason") })}>
+          <Choose name="reason" label={t("console.reason")} codes={words("reopen", ["not_solved", "again", "mistake"])} />
+        </Line>
+      )}
+      {may.has("note") && (
+        <Line name="note" send={(f) => act("note", "notes", { text: text(f, "text"), shared: f.has("shared") })}>
+          <label class="grow">
+            {t("console.note")}
+            <textarea name="text" rows={2} maxLength={2000} required />
+          </label>
+          <label class="check">
+            <input type="checkbox" name="shared" /> <span>{t("console.note_shared")}</span>
+          </label>
+        </Line>
+      )}
+      {may.has("invite") && d.reachable.length > 0 && (
+        <Line name="invite" send={(f) => act("invite", "invitations", { node: text(f, "node") })}>
+          <Choose name="node" label={t("console.node")} codes={nodes(d.reachable)} />
+        </Line>
+      )}
+      {may.has("offer") && d.reachable.length > 0 && (
+        <Line name="offer" send={(f) => act("offer", "offers", { node: text(f, "node"), reason: text(f, "reason") })}>
+          <Choose name="node" label={t("console.node")} codes={nodes(d.reachable)} />
+          <Choose name="reason" label={t("console.reason")} codes={words("reason", ["territory", "means", "hours"])} />
+        </Line>
+      )}
+    </div>
+  );
+}
+
+function Steps({ steps }: { steps: Step[] }) {
+  return (
+    <ol class="steps">
+      {steps.map((s) => (
+        <li key={s.step} class={s.at_ms === null ? "todo" : "done"}>
+          <span class="dot">
+            <Icon name="status_resolved" />
+          </span>
+          <b>{word("step", s.step)}</b>
+          <span>
+            {s.at_ms === null ? <span class="quiet">{t("step.not_yet")}</span> : <When at={s.at_ms} />}
+            {s.node && <span class="node"> · {s.node}</span>}
+          </span>
+          <Photos ids={s.photos} words={t("alert.photo_of_step")} />
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+function Photos({ ids, words }: { ids: string[]; words: string }) {
+  return (
+    <>
+      {ids.map((id) => (
+        <a key={id} class="photo" href={`/media/${id}`} target="_blank" rel="noreferrer">
+          <img src={`/media/${id}`} alt={words} loading="lazy" width={320} height={240} />
+        </a>
+      ))}
+    </>
+  );
+}
+
+function said_(line: Line): string {
+  const operation = word("event", line.what);
+  const family: Record<string, string> = {
+    step: "step",
+    close: "outcome",
+    contribution: "contribution",
+    respond: "response",
+    reopen: "reopen",
+    offer: "reason",
+    decline: "reason",
+  };
+  const of = family[line.what];
+  if (!of || !line.detail) return operation;
+  const detail = word(of, line.detail);
+  return ["step", "contribution", "respond"].includes(line.what) ? detail : `${operation}: ${detail}`;
+}
+
+function Timeline({ lines }: { lines: Line[] }) {
+  return (
+    <ol class="timeline">
+      {lines.map((line) => (
+        <li key={line.id} class={line.confirmed ? "" : "unconfirmed"}>
+          <p>
+            <b>{said_(line)}</b>
+            {line.other_node && <span class="node"> → {line.other_node}</span>}
+          </p>
+          {line.text && <p class="said">{line.text}</p>}
+          {line.detail_pending && (
+            <p class="small">
+              <Icon name="pending" /> {t("timeline.pending")}
+            </p>
+          )}
+          <Photos ids={line.photos} words={t("timeline.photo")} />
+          <p class="small">
+            <When at={line.written_ms} /> · {line.node}
+            {line.by ? ` · ${line.by}` : ""}
+            {Math.abs(line.received_ms - line.written_ms) >= 120_000 ? ` · ${t("timeline.received", clock(line.received_ms))}` : ""}
+            {line.confirmed ? "" : ` · ${t("timeline.unconfirmed")}`}
+          </p>
+        </li>
+      ))}
+    </ol>
+  );
+}
+
+export function Problem() {
+  const p = problem.value;
+  if (!p) return null;
+  return (
+    <div class="problem" role="alert">
+      <h2>{p.title}</h2>
+      <p>{p.detail || t("console.failed")}</p>
+    </div>
+  );
+}
+
+function Reporter({ d }: { d: Detail }) {
+  const r = d.reporter;
+  if (!r) return null;
+  return (
+    <dl class="facts">
+      <div>
+        <dt>{t("reporter.name")}</dt>
+        <dd>{r.name ?? t("reporter.sealed")}</dd>
+      </div>
+      {r.phone && (
+        <div>
+          <dt>{t("reporter.phone")}</dt>
+          <dd>
+            <a href={`tel:${r.phone}`}>{r.phone}</a>
+          </dd>
+        </div>
+      )}
+      {r.address && (
+        <div>
+          <dt>{t("reporter.address")}</dt>
+          <dd>{r.address}</dd>
+        </div>
+      )}
+      <div>
+        <dt>{t("reporter.visibility")}</dt>
+        <dd>{word("visibility", r.visibility)}</dd>
+      </div>
+    </dl>
+  );
+}
+
+export function IncidentPane() {
+  const d = open.value;
+  if (!d) {
+    return (
+      <>
+        <Problem />
+        <p class="empty">{opening.value ? t("console.loading") : t("console.choose")}</p>
+      </>
+    );
+  }
+  const i = d.incident;
+  return (
+    <article data-incident={i.id} aria-busy={opening.value !== null}>
+      <button type="button" class="button small only-narrow" onClick={closeDetail}>
+        <Icon name="back" /> {t("console.queue")}
+      </button>
+      <header>
+        <h2 class="incident-title" tabIndex={-1}>
+          <Icon name={i.kind} /> {word("kind", i.kind)} <span class="code">{i.short}</span>
+        </h2>
+        <p>
+          <Status i={i} /> · {word("urgency", i.urgency)} · {i.place}
+          {i.point && !i.point_exact ? ` (${t("console.approximate")})` : ""} · <When at={i.opened_ms} />
+        </p>
+        <p>
+          {t("alert.answers", i.owner)}
+          {i.claimed_by ? ` · ${t("console.claimed_by", i.claimed_by)}` : ""}
+          {i.offered_to ? ` · ${t("alert.offered", i.offered_to)}` : ""} · {word("source", i.source)}
+        </p>
+        {i.text && <blockquote>{i.text}</blockquote>}
+      </header>
+      <Problem />
+      <p class="said-now" role="status">
+        {said.value}
+      </p>
+      <Actions d={d} />
+      <Reporter d={d} />
+      <Forms d={d} />
+      <div class="history">
+        <div>
+          <h3>{t("alert.steps")}</h3>
+          <Steps steps={d.steps} />
+          <h3>{t("console.involved")}</h3>
+          <ul class="plain">
+            {d.involved.map((n) => (
+              <li key={n.id}>{n.name}</li>
+            ))}
+          </ul>
+        </div>
+        <div>
+          <h3>{t("alert.timeline")}</h3>
+          <Timeline lines={d.timeline} />
+        </div>
+      </div>
+      <details class="small">
+        <summary>{t("console.proof")}</summary>
+        <p>{t("console.proof_means")}</p>
+        {d.heads.map((head) => (
+          <p key={head} class="code break">
+            {head}
+          </p>
+        ))}
+      </details>
+    </article>
+  );
+}
