@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod border;
+mod coverage;
 //mod hostile;
 mod nothing_lost;
 mod privacy;

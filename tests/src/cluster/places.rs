@@ -26,15 +26,15 @@ const fn above(name: &'static str, role: &'static str) -> Town {
 }
 
 /// North of the precinct.
-pub const SAN_MIGUEL: Town = town("San Miguel", "CL-13130", 133_059);
+pub const SAN_MIGUEL: Town = town("San Miguel", "CL-13130", 107_954);
 /// East of San Miguel.
-pub const SAN_JOAQUIN: Town = town("San Joaquín", "CL-13129", 103_485);
+pub const SAN_JOAQUIN: Town = town("San Joaquín", "CL-13129", 94_492);
 /// The south of the precinct.
-pub const LA_PINTANA: Town = town("La Pintana", "CL-13112", 189_335);
+pub const LA_PINTANA: Town = town("La Pintana", "CL-13112", 177_335);
 /// Between La Granja and El Bosque.
-pub const SAN_RAMON: Town = town("San Ramón", "CL-13131", 86_510);
+pub const SAN_RAMON: Town = town("San Ramón", "CL-13131", 82_900);
 /// West of San Ramón.
-pub const EL_BOSQUE: Town = town("El Bosque", "CL-13105", 172_000);
+pub const EL_BOSQUE: Town = town("El Bosque", "CL-13105", 162_505);
 /// Above the towns.
 pub const PRECINCT: Town = above("South Precinct", "precinct");
 /// Above the precinct.

@@ -51,3 +51,108 @@ fn every_script_that_people_are_told_to_run_is_executable() {
         assert!(mode & 0o111 == 0o111, "{path} cannot be run");
     }
 }
+
+/// The text of every page below `docs/`.
+fn pages() -> String {
+    let pages = sources().iter().filter(|source| source.path.starts_with("docs/"));
+    pages.map(|source| source.text.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_message_and_every_operation_is_documented_under_its_number() {
+    let pages = pages();
+    let rows: Vec<&str> = pages.lines().filter(|line| line.starts_with('|')).collect();
+    let documented = |name: &str, number: u16| {
+        let number = format!(" {number} ");
+        let name = format!("`{}`", name.replace('_', " "));
+        rows.iter().any(|row| {
+            let row = row.replace('_', " ");
+            row.split('|').any(|cell| cell == number) && row.contains(&name)
+        })
+    };
+    let mut violations = Vec::new();
+    for message in protocol::message::TABLE {
+        if !documented(message.name, u16::from(message.number)) {
+            violations.push(format!("no row for the message `{}`, {}", message.name, message.number));
+        }
+    }
+    for (name, number, written) in protocol::operation::op_type::TABLE {
+        if written && !documented(name, number) {
+            violations.push(format!("no row for the operation `{name}`, {number}"));
+        }
+    }
+    super::check(&violations);
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut violations = Vec::new();
+    for page in sources().iter().filter(|source| source.extension() == "md") {
+        let folder = std::path::Path::new(&page.path).parent().expect("a file lies in a folder");
+        let targets = page.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for target in targets.filter(|target| !target.contains("://") && !target.starts_with('#')) {
+            let path = target.split('#').next().unwrap_or(target);
+            if !root().join(folder).join(path).exists() {
+                violations.push(format!("{}: {target}", page.path));
+            }
+        }
+    }
+    super::check(&violations);
+}
+
+#[test]
+fn every_command_of_the_readme_exists() {
+    let cuadra = help(&[]);
+    let dev = String::from_utf8(
+        Command::new(env!("CARGO_BIN_EXE_dev")).arg("--help").output().expect("it runs").stdout,
+    )
+    .expect("help is text");
+    let mut violations = Vec::new();
+    let mut commands = 0;
+    for line in fenced(&source("README.md").text) {
+        let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
+        let known = match words.as_slice() {
+            [] | ["git" | "cd" | "apt" | "sudo", ..] => continue,
+            ["cargo", "dev", tool, ..] => has_command(&dev, tool),
+            ["cargo", "run", rest @ ..] => {
+                let mut after = rest.iter().skip_while(|word| **word != "--").skip(1);
+                after.next().is_some_and(|command| has_command(&cuadra, command))
+            }
+            ["cuadra", command, ..] => has_command(&cuadra, command),
+            [program, ..] => root().join(program).is_file(),
+        };
+        commands += 1;
+        if !known {
+            violations.push(format!("README.md: {line}"));
+        }
+    }
+    super::check(&violations);
+    assert!(commands >= 2, "the README says {commands} commands");
+}
+
+fn help(arguments: &[&str]) -> String {
+    let output =
+        Command::new(tests::cluster::process::cuadra_binary()).args(arguments).arg("--help").output();
+    String::from_utf8(output.expect("it runs").stdout).expect("help is text")
+}
+
+/// True if the help lists this command.
+fn has_command(help: &str, command: &str) -> bool {
+    help.lines().any(|line| line.starts_with("  ") && line.split_whitespace().next() == Some(command))
+}
+
+/// The lines of shell in fenced blocks.
+fn fenced(text: &str) -> Vec<&str> {
+    let mut inside = false;
+    let mut lines = Vec::new();
+    for line in text.lines() {
+        if line.starts_with("```") {
+            inside = !inside && (line == "```sh" || line == "```bash" || line == "```");
+            continue;
+        }
+        if inside {
+            lines.push(line);
+        }
+    }
+    lines
+}
