@@ -2,6 +2,7 @@
 
 mod federation;
 mod limits;
+mod simulation;
 
 use std::path::Path;
 
@@ -20,6 +21,18 @@ enum Tool {
     Federation,
     /// Make the pictures of the README anew, in docs/pictures
     Pictures,
+    /// Play seeds of the simulator
+    Sim {
+        /// Which, such as 0..300
+        #[arg(long, default_value = "0..300", conflicts_with = "seed")]
+        seeds: simulation::Seeds,
+        /// Play this one alone
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Print every event of it
+        #[arg(long, requires = "seed")]
+        replay: bool,
+    },
     /// Write docs/limits.md anew from the limits in the code
     Limits {
         /// Write nothing; fail if the page is out of date
@@ -34,6 +47,8 @@ fn main() -> anyhow::Result<()> {
     match dev.tool {
         Tool::Federation => tokio::runtime::Runtime::new()?.block_on(federation::serve()),
         Tool::Pictures => pictures(root),
+        Tool::Sim { seed: Some(seed), replay, .. } => simulation::one(seed, replay),
+        Tool::Sim { seeds, .. } => simulation::sweep(seeds),
         Tool::Limits { check } => limits::write(root, check),
     }
 }

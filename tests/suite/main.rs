@@ -4,6 +4,7 @@ mod bad_input;
 mod border;
 mod coverage;
 //mod hostile;
+mod live;
 mod nothing_lost;
 mod privacy;
 mod tidy;

@@ -23,15 +23,19 @@ const located = {
   geolocation: { latitude: -33.502786, longitude: -70.65251, accuracy: 15 },
 };
 
-async function hold(page) {
+// Presses the button as a thumb would, until `done` is there.
+async function press(page, done) {
   const button = page.locator("#sos .sos-button");
   await button.scrollIntoViewIfNeeded();
   const box = await button.boundingBox();
   await page.mouse.move(box.x + box.width / 2, box.y + box.height / 2);
   await page.mouse.down();
-  await page.waitForFunction(() => !document.querySelector("#box")?.matches(":empty"), null, { timeout: 20_000 });
+  await page.waitForSelector(done);
   await page.mouse.up();
 }
+
+// Holds until it counts, and lets it count to its end: the alert is on the phone.
+const hold = (page) => press(page, "#box [data-alert]");
 
 // The incidents that the desk's queue shows now.
 async function queue(desk) {
@@ -84,6 +88,20 @@ test("a neighbour joins, holds the button, and sees the steps as the desk takes 
   assert.deepEqual(await findings(page), []);
   await picture(page, "neighbour-alert");
   await desk.context.close();
+  await context.close();
+});
+
+test("an SOS that is cancelled while it counts is sent to nobody", async () => {
+  const context = await person(browser, located);
+  const page = await context.newPage();
+  await joinAs(page, federation, "san-miguel", { name: "Inés", address: "Gran Avenida 6100" });
+  const sent = [];
+  page.on("request", (request) => request.method() === "POST" && sent.push(request.url()));
+  await press(page, ".sos-count button");
+  await page.click(".sos-count button");
+  await page.waitForSelector("#sos:not([hidden]) .sos-button");
+  assert.equal(await page.locator("#box [data-alert]").count(), 0);
+  assert.deepEqual(sent, []);
   await context.close();
 });
 

@@ -83,7 +83,8 @@ impl Node {
         let text = std::fs::read_to_string(&path).expect("the configuration is there");
         let port = self.base().rsplit(':').next().expect("a base has a port").to_owned();
         let (before, after) = text.split_once("[http]").expect("the configuration has a part for pages");
-        let after = after.replacen("127.0.0.1:0", &format!("127.0.0.1:{port}"), 1);
+        let after = after.replacen("\"127.0.0.1:0\"", &format!("\"127.0.0.1:{port}\""), 1);
+        let after = after.replacen("\"http://127.0.0.1\"", &format!("\"http://127.0.0.1:{port}\""), 1);
         std::fs::write(&path, format!("{before}[http]{after}")).expect("the configuration can be written");
     }
 
