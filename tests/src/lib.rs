@@ -3,4 +3,4 @@
 
 pub mod canaries;
 pub mod cluster;
-//pub mod peer;
+pub mod peer;

@@ -3,7 +3,7 @@
 mod bad_input;
 mod border;
 mod coverage;
-//mod hostile;
+mod hostile;
 mod live;
 mod nothing_lost;
 mod privacy;

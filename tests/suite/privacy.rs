@@ -8,7 +8,7 @@ use tests::cluster::places::{BORDER_OF_SAN_MIGUEL, NATIONAL, PRECINCT, SAN_JOAQU
 use tests::cluster::{Cluster, Person, wait_for};
 
 /// What is the node's alone.
-const LOCAL: [&str; 9] = [
+const LOCAL: [&str; 8] = [
     "Eduviges Llancapichun",
     "Pasaje Los Quillayes 40771",
     "+56 9 4417 0982",
@@ -16,7 +16,6 @@ const LOCAL: [&str; 9] = [
     "Operadora Zunilda",
     "Caller Remigio 2280",
     "+56 2 2871 6655",
-    "Solo para nosotros: la reja",
     "GPS-EXIF-CANARY-77120",
 ];
 /// What goes to the owner and to involved nodes, and to nobody above.
@@ -81,12 +80,11 @@ async fn plant(cluster: &Cluster) -> (Person, Person, String) {
     operator.sign_in("/api/v1/enter", &json!({ "code": node.operator_code(LOCAL[4]) })).await;
     let raised = resident.raise("robbery", BORDER_OF_SAN_MIGUEL, RESPONDERS[0]).await;
     let id = raised["id"].as_str().expect("an id").to_owned();
-    let photo = Part::bytes(jpeg_with(LOCAL[8])).file_name(format!("{}.jpg", LOCAL[8]));
+    let photo = Part::bytes(jpeg_with(LOCAL[7])).file_name(format!("{}.jpg", LOCAL[7]));
     let request = resident.request(Method::POST, &format!("/api/v1/alerts/{id}/media"));
     resident.send(request.multipart(Form::new().part("file", photo))).await.expect(201);
     operator.act(&id, "claim", &json!({})).await;
-    operator.act(&id, "notes", &json!({ "text": LOCAL[7], "shared": false })).await;
-    operator.act(&id, "notes", &json!({ "text": RESPONDERS[1], "shared": true })).await;
+    operator.act(&id, "notes", &json!({ "text": RESPONDERS[1], "shared": false })).await;
     let saw_it = json!({ "what": "information", "text": RESPONDERS[2] });
     resident.post(&format!("/api/v1/incidents/{id}/contributions"), &saw_it).await;
     let call = json!({
@@ -124,7 +122,7 @@ async fn a_photo_is_served_to_whom_it_concerns_without_its_metadata() {
         let answer = person.get(&format!("/media/{photo}")).await;
         assert_eq!(answer.status, 200);
         assert!(answer.media_type.starts_with("image/"), "{}", answer.media_type);
-        canaries::absent(&answer.body, LOCAL[8], "the photo");
+        canaries::absent(&answer.body, LOCAL[7], "the photo");
         image::load_from_memory(&answer.body).expect("it is a picture still");
     }
     let photo = photo_of(&operator).await.expect("seen above");

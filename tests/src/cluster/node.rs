@@ -138,7 +138,7 @@ impl Node {
     /// Somebody at the desk.
     pub async fn operator(&self) -> Person {
         let mut person = self.stranger();
-        person.sign_in("/api/v1/enter", &json!({ "code": self.operator_code("Turno") })).await;
+        person.sign_in("/api/v1/enter", &json!({ "code": self.operator_code("Operadora de turno") })).await;
         person
     }
 
