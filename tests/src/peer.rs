@@ -8,10 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use federation::message::{Message as Control, Welcome};
 use protocol::envelope::{Header, RULES_VERSION, SignedEnvelope};
 use protocol::ids::{DocId, EnvelopeId, Incarnation, KeyIndex, MemberId, Millis, Seq, sha256};
-use protocol::message::{Item, Items, Message};
+use protocol::message::{Item, Items, Message, Welcome};
 use protocol::operation::Operation;
 use protocol::roster::{KeyPurpose, RosterChain};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
@@ -116,7 +115,8 @@ pub fn spoil_signature(envelope: &SignedEnvelope) -> SignedEnvelope {
 /// Envelopes of a document in one message.
 #[must_use]
 pub fn body(doc: DocId, envelopes: &[SignedEnvelope]) -> Message {
-    let item = |envelope: &SignedEnvelope| Item { age: Millis(0), envelope: envelope.clone(), blobs: Vec::new() };
+    let item =
+        |envelope: &SignedEnvelope| Item { age: Millis(0), envelope: envelope.clone(), blobs: Vec::new() };
     Message::Body(Items { doc, items: envelopes.iter().map(item).collect() })
 }
 
@@ -144,19 +144,24 @@ impl Peer {
         control.1.read_exact(&mut first).await.expect("a first byte");
         assert_eq!(first, [CONTROL_STREAM]);
         let theirs = read_frame(&mut control.1).await.expect("a welcome");
-        let Ok(Control::Welcome(theirs)) = Control::decode(&theirs) else { panic!("not a welcome: {theirs:?}") };
-        let head = identity.rosters.head();
-        let ours = Welcome {
-            member: identity.member,
-            roster_version: head.version,
-            roster: head.hash(),
-            ..theirs
+        let Ok(Message::Welcome(theirs)) = Message::decode(&theirs) else {
+            panic!("not a welcome: {theirs:?}")
         };
-        write_frame(&mut control.0, &Control::Welcome(ours).encode()).await;
+        let head = identity.rosters.head();
+        let ours =
+            Welcome { member: identity.member, roster_version: head.version, roster: head.hash(), ..theirs };
+        write_frame(&mut control.0, &Message::Welcome(ours).encode()).await;
         let received = Arc::<Mutex<Vec<Vec<u8>>>>::default();
         let mut readers = JoinSet::new();
         readers.spawn(read_lanes(connection.clone(), received.clone()));
-        Peer { connection, _endpoint: endpoint, _control: control, lanes: Vec::new(), received, _readers: readers }
+        Peer {
+            connection,
+            _endpoint: endpoint,
+            _control: control,
+            lanes: Vec::new(),
+            received,
+            _readers: readers,
+        }
     }
 
     /// Sends a message on a lane.

@@ -156,7 +156,10 @@ async fn a_forged_envelope_is_nobodys_word() {
     })
     .await;
     assert_eq!(heads_of(&after), [honest.id()], "something forged counts");
-    assert_eq!(after["timeline"].as_array().map(Vec::len), before["timeline"].as_array().map(|l| l.len() + 1));
+    assert_eq!(
+        after["timeline"].as_array().map(Vec::len),
+        before["timeline"].as_array().map(|l| l.len() + 1)
+    );
     assert!(stage.refused().await > 0, "nothing is on record");
     assert!(stage.cluster[SAN_MIGUEL].stranger().get("/health").await.status == 200);
 }
@@ -239,7 +242,8 @@ async fn a_spoiled_copy_does_not_keep_the_honest_one_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_its_own_and_what_does_not_exist_are_the_same_answer() {
     let mut stage = Stage::set().await;
-    let raised = stage.resident.raise("robbery", MIDDLE_OF_SAN_MIGUEL, "Nothing to do with San Joaquín").await;
+    let raised =
+        stage.resident.raise("robbery", MIDDLE_OF_SAN_MIGUEL, "Nothing to do with San Joaquín").await;
     let theirs: DocId = raised["id"].as_str().expect("an id").parse().expect("64 digits");
     let nobodys = DocId([0x5a; 32]);
     let private = heads_of(&stage.desk.the(&theirs.to_string()).await);
@@ -248,7 +252,11 @@ async fn what_is_not_its_own_and_what_does_not_exist_are_the_same_answer() {
         let want = Want { doc, ids: private.clone(), held: Vec::new() };
         stage.peer.send(URGENT, &Message::Want(want)).await;
         let answer = wait_for("an answer", async || {
-            stage.peer.messages().into_iter().find(|message| matches!(message, Message::Answer(items) if items.doc == doc))
+            stage
+                .peer
+                .messages()
+                .into_iter()
+                .find(|message| matches!(message, Message::Answer(items) if items.doc == doc))
         })
         .await;
         let Message::Answer(items) = answer else { panic!("looked for an answer") };
@@ -337,7 +345,8 @@ async fn no_frame_holds_what_is_personal_before_it_is_encrypted() {
     let desk = cluster[SAN_MIGUEL].operator().await;
     let id = doc.to_string();
     desk.act(&id, "claim", &serde_json::json!({})).await;
-    desk.act(&id, "responses", &serde_json::json!({ "response": "on_the_way", "crew": "Furgon-Quilpue-7" })).await;
+    desk.act(&id, "responses", &serde_json::json!({ "response": "on_the_way", "crew": "Furgon-Quilpue-7" }))
+        .await;
     desk.act(&id, "steps", &serde_json::json!({ "step": "called" })).await;
     wait_for("the later steps", async || (peer.envelopes(doc).len() >= 3).then_some(())).await;
     let frames = peer.frames();

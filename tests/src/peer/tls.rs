@@ -13,7 +13,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, Error, SignatureScheme};
 
 /// DER in front of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410).
-const ED25519_INFO_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+const ED25519_INFO_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The settings to dial with.
 pub fn client(key: &SigningKey) -> quinn::ClientConfig {
