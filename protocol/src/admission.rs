@@ -296,4 +296,6 @@ fn check_chain(
 }
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;
