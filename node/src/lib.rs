@@ -4,6 +4,7 @@ pub mod cli;
 pub mod desk;
 pub mod home;
 pub mod http;
+pub mod insight;
 pub mod pages;
 pub mod store;
 pub mod views;

@@ -30,6 +30,7 @@ mod reader;
 mod rebuild;
 mod schema;
 pub mod seal;
+mod shelf;
 mod tx;
 mod writer;
 
@@ -64,6 +65,9 @@ pub fn machine_clock() -> Clock {
     })
 }
 
+/// Gives a node a quota of database pages where its opening has none.
+pub const PAGES_MAX_VARIABLE: &str = "CUADRA_DATABASE_PAGES_MAX";
+
 /// How to open a store.
 pub struct Opening {
     /// The node's folder; `node.db`, `keys.db` and `blobs/` live in it.
@@ -76,7 +80,8 @@ pub struct Opening {
     pub rosters: RosterChain,
     /// Where its days and months begin.
     pub time_zone: jiff::tz::TimeZone,
-    /// Most pages that `node.db` may have. For nodes with a quota, and to show what a full disk does.
+    /// Most pages that `node.db` may have, for nodes with a quota and to show what a full disk does.
+    /// Without one, the number in the environment variable `CUADRA_DATABASE_PAGES_MAX` if it is set.
     pub pages_max: Option<u32>,
 }
 
@@ -127,6 +132,7 @@ impl Store {
     pub fn open(opening: Opening) -> Result<Store, OpenError> {
         check_sqlite_version(rusqlite::version())?;
         let Opening { folder, clock, hand, rosters, time_zone, pages_max } = opening;
+        let pages_max = pages_max.or_else(|| std::env::var(PAGES_MAX_VARIABLE).ok()?.parse().ok());
         let blobs = folder.join("blobs");
         for folder in [&folder, &blobs] {
             std::fs::create_dir_all(folder)

@@ -161,20 +161,6 @@ impl Reader<'_> {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
-
-    /// Blobs that a document names and that are not here, with their class.
-    pub fn missing_blobs(&self, doc: DocId) -> Result<Vec<(BlobId, BlobClass)>, WriteError> {
-        let mut select = self.db().prepare_cached(
-            "SELECT blob_use.blob, blob_use.class FROM blob_use
-             LEFT JOIN blob ON blob.id = blob_use.blob WHERE blob_use.doc = ?1 AND blob.id IS NULL",
-        )?;
-        let rows = select.query_map(params![doc.0], |row| {
-            let class: u8 = row.get(1)?;
-            let shared = class == BlobClass::Shared as u8;
-            Ok((BlobId(row.get(0)?), if shared { BlobClass::Shared } else { BlobClass::Responders }))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
 }
 
 /// The blob, and for a large one what its file is to hold.

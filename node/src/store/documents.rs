@@ -8,11 +8,13 @@ use std::collections::BTreeMap;
 use protocol::admission::Refusal;
 use protocol::audience::Audience;
 use protocol::author::{Draft, SealError, seal};
+use protocol::digest::Fingerprint;
 use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
 use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
 use protocol::limits::{PAGING_INCIDENTS_PER_HOUR_MAX, RING_AGE_MS_MAX};
 use protocol::operation::{Class, Operation};
+use protocol::replica::due_peers;
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::store::WriteError;
@@ -150,26 +152,25 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A peer has confirmed these heads of a document; true if that covers ours.
-    pub fn confirmed(
-        &mut self,
-        peer: MemberId,
-        doc: DocId,
-        heads: &[EnvelopeId],
-    ) -> Result<bool, WriteError> {
-        let Some(ours) = self.reader().heads(doc)? else { return Ok(false) };
-        let covered = ours.iter().all(|head| heads.contains(head));
-        if covered {
-            self.clear_due(peer, doc)?;
-        }
-        Ok(covered)
+    /// A peer has confirmed a document: nothing of it is due any more, if it is still what was confirmed.
+    pub fn clear_due_at(&mut self, peer: MemberId, doc: DocId, at: &Fingerprint) -> Result<(), WriteError> {
+        self.db()
+            .prepare_cached(
+                "DELETE FROM due WHERE peer = ?1 AND doc = ?2
+                 AND (SELECT fingerprint FROM document WHERE id = ?2) = ?3",
+            )?
+            .execute(params![peer.0, doc.0, at.0])?;
+        Ok(())
     }
 
-    /// Nothing of this document is due to this peer any more.
-    pub fn clear_due(&mut self, peer: MemberId, doc: DocId) -> Result<(), WriteError> {
+    /// A peer lacks something of a document after all.
+    pub fn set_due_to(&mut self, peer: MemberId, doc: DocId) -> Result<(), WriteError> {
         self.db()
-            .prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?
-            .execute(params![peer.0, doc.0])?;
+            .prepare_cached(
+                "INSERT INTO due (peer, doc, since_ms, urgent) SELECT ?1, id, ?3, urgent FROM document WHERE id = ?2
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![peer.0, doc.0, millis(self.now())])?;
         Ok(())
     }
 
@@ -196,13 +197,13 @@ impl Tx<'_> {
             return Err(WriteError::Broken("an envelope was stored twice".into()));
         }
         self.failpoint("envelope")?;
-        self.keep_bytes(envelope)?;
+        self.keep_bytes(envelope, arrival)?;
         if envelope.header().is_genesis() {
             self.keep_arrival(envelope, arrival)?;
         }
         self.failpoint("derive")?;
         self.derive(doc, &document)?;
-        self.set_due(envelope, &document, arrival)?;
+        self.set_due(doc, &document)?;
         self.failpoint("event")?;
         let what = if class_of(&document) == Class::Incident { What::Incident } else { What::Figures };
         self.event(what, Some(doc))?;
@@ -210,17 +211,23 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn keep_bytes(&mut self, envelope: &AdmittedEnvelope) -> Result<(), WriteError> {
-        let (db, header) = (self.db(), envelope.header());
+    fn keep_bytes(
+        &mut self,
+        envelope: &AdmittedEnvelope,
+        arrival: Option<Arrival>,
+    ) -> Result<(), WriteError> {
+        let (db, header, now) = (self.db(), envelope.header(), self.now());
+        let written = arrival.map_or(header.written_at.min(now), |arrival| now.since(arrival.age));
         db.prepare_cached(
-            "INSERT INTO envelope (id, doc, author, bytes, received_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
             envelope.id().0,
             header.doc.0,
             header.author.0,
             envelope.encode(),
-            millis(self.now())
+            millis(now),
+            millis(written)
         ])?;
         let mut used =
             db.prepare_cached("INSERT OR IGNORE INTO blob_use (blob, doc, class) VALUES (?1, ?2, ?3)")?;
@@ -286,31 +293,23 @@ impl Tx<'_> {
         }
     }
 
-    /// Everybody entitled but us has this to get, save who already has all of it.
-    fn set_due(
-        &mut self,
-        envelope: &AdmittedEnvelope,
-        document: &Document,
-        arrival: Option<Arrival>,
-    ) -> Result<(), WriteError> {
-        let doc = envelope.header().doc;
-        let alone = document.heads() == [envelope.id()];
-        let has_it = |peer: &MemberId| {
-            alone
-                && (*peer == envelope.header().author || arrival.is_some_and(|arrival| arrival.from == *peer))
-        };
-        let audience = Audience::of(document, &self.shared().rosters());
-        let (db, us, now) = (self.db(), self.shared().member, millis(self.now()));
+    /// Makes exactly the rows of `due` that this state of the document asks for.
+    fn set_due(&mut self, doc: DocId, document: &Document) -> Result<(), WriteError> {
+        let shared = self.shared();
+        let lacking = due_peers(document, &shared.rosters(), &shared.member);
+        let (db, now, urgent) = (self.db(), millis(self.now()), is_urgent(document));
+        let mut rows = db.prepare_cached("SELECT peer FROM due WHERE doc = ?1")?;
+        let rows = rows.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
+        let has_it: Vec<MemberId> = rows.collect::<Result<_, _>>()?;
+        let mut clear = db.prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?;
+        for peer in has_it.iter().filter(|peer| !lacking.contains(peer)) {
+            clear.execute(params![peer.0, doc.0])?;
+        }
         let mut set = db.prepare_cached(
             "INSERT INTO due (peer, doc, since_ms, urgent) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         )?;
-        let mut clear = db.prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?;
-        for peer in audience.members().filter(|peer| *peer != us) {
-            if has_it(&peer) {
-                clear.execute(params![peer.0, doc.0])?;
-            } else {
-                set.execute(params![peer.0, doc.0, now, is_urgent(document)])?;
-            }
+        for peer in lacking {
+            set.execute(params![peer.0, doc.0, now, urgent])?;
         }
         Ok(())
     }
@@ -392,30 +391,4 @@ fn is_urgent(document: &Document) -> bool {
         Operation::Open(open) => open.urgency.rings(),
         _ => false,
     })
-}
-
-impl Reader<'_> {
-    /// How many documents are due to a peer, and since when the oldest.
-    pub fn due_of(&self, peer: MemberId) -> Result<(u64, Option<Millis>), WriteError> {
-        let (count, since): (i64, Option<i64>) = self
-            .db()
-            .prepare_cached("SELECT count(*), min(since_ms) FROM due WHERE peer = ?1")?
-            .query_row(params![peer.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let since = since.map(|since| Millis(u64::try_from(since).unwrap_or_default()));
-        Ok((u64::try_from(count).unwrap_or_default(), since))
-    }
-
-    /// How many envelopes of a peer were refused, and why the last one.
-    pub fn refusals_of(&self, peer: MemberId) -> Result<(u64, Option<String>), WriteError> {
-        let count: i64 = self
-            .db()
-            .prepare_cached("SELECT count(*) FROM refusal WHERE peer = ?1")?
-            .query_row(params![peer.0], |row| row.get(0))?;
-        let last = self
-            .db()
-            .prepare_cached("SELECT reason FROM refusal WHERE peer = ?1 ORDER BY number DESC LIMIT 1")?
-            .query_row(params![peer.0], |row| row.get(0))
-            .optional()?;
-        Ok((u64::try_from(count).unwrap_or_default(), last))
-    }
 }

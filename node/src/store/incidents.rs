@@ -123,10 +123,10 @@ impl Tx<'_> {
             .query_row(params![doc.0], |row| row.get(0))?;
         db.prepare_cached(
             "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact, source,
-                opened_ms, period, day, author, owner, answering, offered_to, step, outcome, closed_period, claimed,
+                opened_ms, period, day, author, owner, answering, offered_to, accepted, step, outcome, closed_period, claimed,
                 touched, saw_it_too, crews, words, changed_ms)
              VALUES (:doc, :envelope, :kind, :urgency, :code, :cell, :lat, :lon, :exact, :source, :opened, :period,
-                :day, :author, :owner, :answering, :offered, :step, :outcome, :closed_period, :claimed, :touched,
+                :day, :author, :owner, :answering, :offered, :accepted, :step, :outcome, :closed_period, :claimed, :touched,
                 :seen, :crews, :words, :changed)",
         )?
         .execute(named_params! {
@@ -147,6 +147,7 @@ impl Tx<'_> {
             ":owner": fold.owner.0,
             ":answering": fold.answering.0,
             ":offered": offered(&fold).map(|member| member.0),
+            ":accepted": fold.offer.and_then(|offer| offer.accept).map(|accept| accept.0),
             ":step": fold.step.map_or(0, |step| step as u8),
             ":outcome": fold.closed.map(|outcome| outcome as u8),
             ":closed_period": closed_period,

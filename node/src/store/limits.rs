@@ -7,7 +7,7 @@ pub const GROUP_JOBS_MAX: usize = 128;
 /// Time after which no further job joins a commit, in ms. Later ones: the next commit.
 pub const GROUP_MS_MAX: u64 = 10;
 /// Reader connections, and so reads at the same time. More: the caller waits.
-pub const READERS_MAX: usize = 4;
+pub const READERS_MAX: usize = 6;
 /// How long SQLite waits for another process (a backup, a person with a shell), in ms. Longer: an error.
 pub const BUSY_MS_MAX: u64 = 5_000;
 /// Events kept for a page that was away. Older: the page is told to reload.

@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
+use protocol::ids::MemberId;
 use rusqlite::Connection;
 
+use crate::store::calendar::Calendar;
 use crate::store::keys::Keys;
 use crate::store::{Shared, WriteError};
 
@@ -24,6 +26,16 @@ impl<'a> Reader<'a> {
     }
     pub(super) fn shared(&self) -> &'a Shared {
         self.shared
+    }
+    /// This node.
+    #[must_use]
+    pub fn member(&self) -> MemberId {
+        self.shared.member
+    }
+    /// Days and months where this node is.
+    #[must_use]
+    pub fn calendar(&self) -> &'a Calendar {
+        &self.shared.calendar
     }
     /// The keys.
     #[must_use]

@@ -174,7 +174,7 @@ impl Tx<'_> {
     }
 
     /// Numbers an event and tells it to who listens, once committed.
-    pub(super) fn event(&mut self, what: What, doc: Option<DocId>) -> Result<(), WriteError> {
+    pub fn event(&mut self, what: What, doc: Option<DocId>) -> Result<(), WriteError> {
         let number = {
             let db = self.db();
             let mut insert = db.prepare_cached("INSERT INTO event (what, doc) VALUES (?1, ?2)")?;

@@ -10,7 +10,9 @@ CREATE TABLE envelope (
     doc         BLOB NOT NULL,
     author      BLOB NOT NULL,
     bytes       BLOB NOT NULL,
-    received_ms INTEGER NOT NULL
+    received_ms INTEGER NOT NULL,
+    -- On this node's own clock: its arrival less the age that came with it.
+    written_ms  INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX envelope_by_doc ON envelope (doc, number);
 
@@ -38,6 +40,7 @@ CREATE TABLE due (
     urgent   INTEGER NOT NULL,
     PRIMARY KEY (peer, doc)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX due_in_order ON due (peer, urgent DESC, since_ms DESC, doc);
 
 CREATE TABLE refusal (
     number  INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -158,6 +161,7 @@ CREATE TABLE incident (
     owner         BLOB NOT NULL,
     answering     BLOB NOT NULL,
     offered_to    BLOB,
+    accepted      BLOB,
     step          INTEGER NOT NULL,
     outcome       INTEGER,
     closed_period INTEGER,
@@ -169,6 +173,7 @@ CREATE TABLE incident (
     changed_ms    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX incident_open ON incident (urgency, opened_ms) WHERE outcome IS NULL;
+CREATE INDEX incident_accepted ON incident (owner) WHERE accepted IS NOT NULL;
 CREATE INDEX incident_by_time ON incident (opened_ms);
 CREATE INDEX incident_by_place ON incident (lat, opened_ms);
 CREATE INDEX incident_by_owner ON incident (owner, code, period, kind);

@@ -1,0 +1,118 @@
+//! What replication reads: what is due to whom, what is shared with whom, what is missing.
+
+use protocol::digest::Fingerprint;
+use protocol::envelope::{BlobClass, BlobRef};
+use protocol::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
+use protocol::replica::{DueOrder, DueRow};
+use rusqlite::{OptionalExtension as _, params};
+
+use crate::store::WriteError;
+use crate::store::people::millis;
+use crate::store::reader::Reader;
+
+impl Reader<'_> {
+    /// When an envelope that is held was written, on this node's own clock.
+    pub fn written(&self, id: &EnvelopeId) -> Result<Option<Millis>, WriteError> {
+        let at: Option<i64> = self
+            .db()
+            .prepare_cached("SELECT written_ms FROM envelope WHERE id = ?1")?
+            .query_row(params![id.0], |row| row.get(0))
+            .optional()?;
+        Ok(at.map(|at| Millis(u64::try_from(at).unwrap_or_default())))
+    }
+
+    /// What is due to a peer: what rings first, then the newest, then by document, after `after`.
+    pub fn due_rows(
+        &self,
+        peer: MemberId,
+        after: Option<DueOrder>,
+        limit: usize,
+    ) -> Result<Vec<DueRow>, WriteError> {
+        // The order is descending in the first two and ascending in the document.
+        let mut select = self.db().prepare_cached(
+            "SELECT doc, urgent, since_ms FROM due WHERE peer = ?1
+                AND (?2 OR (urgent < ?3) OR (urgent = ?3 AND (since_ms < ?4 OR (since_ms = ?4 AND doc > ?5))))
+             ORDER BY urgent DESC, since_ms DESC, doc LIMIT ?6",
+        )?;
+        let (rings, since, doc) = match after {
+            Some((rings, since, doc)) => (rings.0, since.0, doc),
+            None => (true, Millis(u64::MAX), DocId([0; 32])),
+        };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = params![peer.0, after.is_none(), rings, millis(since), doc.0, limit];
+        let rows = select.query_map(values, |row| {
+            let since: i64 = row.get(2)?;
+            let since = Millis(u64::try_from(since).unwrap_or_default());
+            Ok(DueRow { doc: DocId(row.get(0)?), rings: row.get(1)?, since })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Every document that both this node and a peer may hold, with its fingerprint.
+    pub fn shared_with(&self, peer: MemberId) -> Result<Vec<(DocId, Fingerprint)>, WriteError> {
+        let mut select = self.db().prepare_cached(
+            "SELECT document.id, document.fingerprint FROM audience AS theirs
+             JOIN audience AS ours ON ours.doc = theirs.doc AND ours.member = ?2
+             JOIN document ON document.id = theirs.doc
+             WHERE theirs.member = ?1 ORDER BY document.id",
+        )?;
+        let rows = select.query_map(params![peer.0, self.shared().member.0], |row| {
+            Ok((DocId(row.get(0)?), Fingerprint(row.get(1)?)))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Blobs that stored envelopes name, that this node may hold and that are not here.
+    pub fn missing_blobs(&self, limit: usize) -> Result<Vec<(DocId, BlobRef)>, WriteError> {
+        let mut select = self.db().prepare_cached(
+            "SELECT blob_use.doc, blob_use.blob, blob_use.class FROM blob_use
+             WHERE NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = blob_use.blob)
+                AND (EXISTS (SELECT 1 FROM incident_member
+                        WHERE incident_member.doc = blob_use.doc AND incident_member.member = ?1)
+                    OR (blob_use.class = ?2 AND EXISTS (SELECT 1 FROM audience
+                        WHERE audience.doc = blob_use.doc AND audience.member = ?1)))
+             LIMIT ?3",
+        )?;
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = params![self.shared().member.0, BlobClass::Shared as u8, limit];
+        let rows = select.query_map(values, |row| {
+            let class: u8 = row.get(2)?;
+            let shared = class == BlobClass::Shared as u8;
+            let class = if shared { BlobClass::Shared } else { BlobClass::Responders };
+            Ok((DocId(row.get(0)?), BlobRef { class, id: BlobId(row.get(1)?) }))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Documents of this node's own in which its last offer was accepted and not committed yet.
+    pub fn accepted_offers(&self) -> Result<Vec<DocId>, WriteError> {
+        let mut select =
+            self.db().prepare_cached("SELECT doc FROM incident WHERE owner = ?1 AND accepted IS NOT NULL")?;
+        let rows = select.query_map(params![self.shared().member.0], |row| row.get(0).map(DocId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// How many documents are due to a peer, and since when the oldest.
+    pub fn due_of(&self, peer: MemberId) -> Result<(u64, Option<Millis>), WriteError> {
+        let (count, since): (i64, Option<i64>) = self
+            .db()
+            .prepare_cached("SELECT count(*), min(since_ms) FROM due WHERE peer = ?1")?
+            .query_row(params![peer.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let since = since.map(|since| Millis(u64::try_from(since).unwrap_or_default()));
+        Ok((u64::try_from(count).unwrap_or_default(), since))
+    }
+
+    /// How many envelopes of a peer were refused, and why the last one.
+    pub fn refusals_of(&self, peer: MemberId) -> Result<(u64, Option<String>), WriteError> {
+        let count: i64 = self
+            .db()
+            .prepare_cached("SELECT count(*) FROM refusal WHERE peer = ?1")?
+            .query_row(params![peer.0], |row| row.get(0))?;
+        let last = self
+            .db()
+            .prepare_cached("SELECT reason FROM refusal WHERE peer = ?1 ORDER BY number DESC LIMIT 1")?
+            .query_row(params![peer.0], |row| row.get(0))
+            .optional()?;
+        Ok((u64::try_from(count).unwrap_or_default(), last))
+    }
+}
