@@ -157,7 +157,7 @@ pub struct DigestChildren {
     /// The place.
     pub prefix: Prefix,
     /// One hash for each next digit.
-    pub hashes: [Fingerprint; 16],
+    pub hashes: Box<[Fingerprint; 16]>,
 }
 
 /// The documents below a place in the tree, one by one.
@@ -558,8 +558,8 @@ fn read_prefix(r: &mut Reader<'_>) -> Result<Prefix, WireError> {
 
 fn read_children(r: &mut Reader<'_>) -> Result<DigestChildren, WireError> {
     let prefix = read_prefix(r)?;
-    let mut hashes = [Fingerprint::EMPTY; 16];
-    for hash in &mut hashes {
+    let mut hashes = Box::new([Fingerprint::EMPTY; 16]);
+    for hash in hashes.iter_mut() {
         *hash = Fingerprint(r.array()?);
     }
     Ok(DigestChildren { prefix, hashes })

@@ -32,8 +32,15 @@ mod parking;
 mod peer;
 mod settle;
 mod standing;
+
 #[cfg(test)]
-mod tests;
+mod bench;
+#[cfg(test)]
+mod standing_tests;
+#[cfg(test)]
+mod taking_tests;
+#[cfg(test)]
+mod telling_tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

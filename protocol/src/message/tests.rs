@@ -55,7 +55,10 @@ fn one_of_each() -> Vec<Message> {
         Message::Want(Want { doc, ids: ids(WANT_IDS_MAX), held: ids(HELD_IDS_MAX) }),
         Message::Answer(items),
         Message::DigestRoot(DigestRoot { hash: hash(6), documents: 12, asks: true }),
-        Message::DigestChildren(DigestChildren { prefix: Prefix(vec![15; 16]), hashes: [hash(7); 16] }),
+        Message::DigestChildren(DigestChildren {
+            prefix: Prefix(vec![15; 16]),
+            hashes: Box::new([hash(7); 16]),
+        }),
         Message::DigestLeaf(DigestLeaf {
             prefix: Prefix(vec![0, 3]),
             documents: ids(DIGEST_LEAF_MAX).into_iter().map(|id| (DocId(id.0), hash(8))).collect(),

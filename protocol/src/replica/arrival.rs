@@ -30,7 +30,7 @@ pub enum Fault {
 #[derive(Debug, Clone)]
 pub enum Checked {
     /// Its signature and operation hash hold.
-    Verified(VerifiedEnvelope),
+    Verified(Box<VerifiedEnvelope>),
     /// The roster version that it names is not here.
     UnknownRoster(Box<SignedEnvelope>),
     /// The copy is worthless.
@@ -118,7 +118,7 @@ pub(super) fn check_envelope(envelope: SignedEnvelope, doc: &DocId, rosters: &Ro
         return Checked::Faulty(id, Fault::OtherDocument);
     }
     match envelope.verify(rosters) {
-        Ok(verified) => Checked::Verified(verified),
+        Ok(verified) => Checked::Verified(Box::new(verified)),
         Err(VerifyError::UnknownRoster(envelope)) => Checked::UnknownRoster(envelope),
         Err(VerifyError::UnknownKey) => Checked::Faulty(id, Fault::UnknownKey),
         Err(VerifyError::BadSignature) => Checked::Faulty(id, Fault::BadSignature),

@@ -58,7 +58,7 @@ impl Replica {
             let documents = digest.below(&prefix).take(DIGEST_LEAF_MAX).collect();
             Message::DigestLeaf(DigestLeaf { prefix, documents })
         } else {
-            let hashes = digest.children(&prefix);
+            let hashes = Box::new(digest.children(&prefix));
             Message::DigestChildren(DigestChildren { prefix, hashes })
         };
         self.send(peer, Lane::Normal, message);
@@ -72,7 +72,7 @@ impl Replica {
     ) {
         let Some(digest) = self.digest(peer, shelf) else { return };
         let ours = digest.children(&theirs.prefix);
-        for (digit, (ours, theirs_hash)) in ours.iter().zip(&theirs.hashes).enumerate() {
+        for (digit, (ours, theirs_hash)) in ours.iter().zip(theirs.hashes.iter()).enumerate() {
             if ours != theirs_hash {
                 self.walk(peer, theirs.prefix.child(digit), shelf);
             }

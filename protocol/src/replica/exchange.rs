@@ -350,7 +350,7 @@ impl Replica {
         let rejected = |id: &EnvelopeId| self.is_refused(id, shelf);
         let document = (!ahead.is_empty()).then_some(&**ahead);
         let ground = Ground { rosters: &self.rosters, document, rejected: &rejected };
-        match admit(envelope.clone(), &ground) {
+        match admit((**envelope).clone(), &ground) {
             Verdict::Admitted(envelope) => {
                 self.note_sent(&parked, envelope.header().parents.as_slice());
                 if Arc::make_mut(ahead).insert(envelope.clone()).is_err() {

@@ -23,10 +23,9 @@ pub(super) struct View {
 impl View {
     /// The lane for it, live or catching up.
     pub fn lane(&self, live: bool) -> Lane {
-        let rings = self.document.genesis().is_some_and(|genesis| match genesis.operation() {
-            Operation::Open(open) => open.urgency.rings(),
-            _other => false,
-        });
+        let rings = self.document.genesis().is_some_and(
+            |genesis| matches!(genesis.operation(), Operation::Open(open) if open.urgency.rings()),
+        );
         match (live, rings) {
             (true, true) => Lane::Urgent,
             (true, false) => Lane::Normal,

@@ -15,7 +15,7 @@ pub(super) enum Stage {
     /// Its roster version is not here, so its signature is not judged.
     Signed(Box<SignedEnvelope>),
     /// Its signature holds.
-    Verified(VerifiedEnvelope),
+    Verified(Box<VerifiedEnvelope>),
 }
 
 /// An envelope on the way in, with who sent it.

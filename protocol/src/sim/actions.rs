@@ -48,7 +48,7 @@ impl World {
             }
         }
         let offered_to = (place != n).then(|| self.federation.id(place));
-        let seed = self.dice.next();
+        let seed = self.dice.draw();
         let kind = self.dice.pick(&KINDS).copied().filter(|kind| !kind.place);
         let Some(kind) = kind else { return };
         let operation = open(code(place), &kind, &involved, offered_to, seed);
@@ -122,7 +122,7 @@ impl World {
         if self.dice.chance(500) {
             return Vec::new();
         }
-        let salt = sha256(&[&self.dice.next().to_be_bytes(), &n.to_be_bytes()]);
+        let salt = sha256(&[&self.dice.draw().to_be_bytes(), &n.to_be_bytes()]);
         let content = vec![b'x'; self.dice.below(300)];
         vec![InlineBlob { id: commitment(&salt, &content), salt, content }]
     }

@@ -16,8 +16,14 @@ use crate::replica::Shelf;
 /// What every set of envelopes was read as, the first time that anybody held it.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
-    readings: BTreeMap<(DocId, [u8; 32], [u8; 32]), ([u8; 32], Vec<String>)>,
+    readings: BTreeMap<Held, Reading>,
 }
+
+/// A document, the set of its envelopes, and the newest roster.
+type Held = (DocId, [u8; 32], [u8; 32]);
+
+/// The fold's hash and the heads of the Automerge document.
+type Reading = ([u8; 32], Vec<String>);
 
 impl World {
     /// Nothing is sent that is not on the sender's disk, or that is not the receiver's.

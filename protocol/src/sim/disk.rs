@@ -131,10 +131,7 @@ impl Disk {
 }
 
 fn rings(genesis: &AdmittedEnvelope) -> bool {
-    match genesis.operation() {
-        Operation::Open(open) => open.urgency.rings(),
-        _other => false,
-    }
+    matches!(genesis.operation(), Operation::Open(open) if open.urgency.rings())
 }
 
 impl Shelf for Disk {

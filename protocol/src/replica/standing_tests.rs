@@ -1,0 +1,103 @@
+//! Rosters, contact records and expulsion, as a replica handles them.
+
+use std::sync::Arc;
+
+use super::bench::*;
+use super::*;
+use crate::contact::SignedContact;
+use crate::fixture::Federation;
+use crate::limits::ROSTER_PIECE_BYTES;
+use crate::message::RosterPiece;
+
+#[test]
+fn peer_with_an_older_roster_is_sent_what_it_lacks_and_asked_for_what_we_lack() {
+    let mut newer = Federation::new(3);
+    newer.publish(|body| body.expires = Millis(body.expires.0 + 1));
+    let newer = Arc::new(newer);
+    let mut bench = Bench::new(&newer, 0);
+    let connected = |n: usize, roster_version| Input::Connected { peer: newer.id(n), roster_version };
+    let sent = without_standing(bench.settle(connected(1, 1)));
+    let Message::Roster(piece) = &sent[0].2 else { panic!("{sent:?}") };
+    assert_eq!((piece.version, piece.piece, piece.pieces), (2, 0, 1));
+    assert_eq!(without_standing(bench.settle(connected(2, 2))), [], "it has everything");
+    let sent = bench.settle(connected(3, 7));
+    assert!(sent.contains(&(newer.id(3), Lane::Normal, Message::RosterWant(2))), "{sent:?}");
+    let sent = bench.say(3, Message::RosterWant(0));
+    assert_eq!(sent.len(), 2, "both versions");
+}
+
+#[test]
+fn roster_version_in_pieces_is_put_together_and_handed_on_once() {
+    let federation = Arc::new(Federation::new(2));
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let piece = |version, piece, pieces, byte| {
+        let bytes = vec![byte; ROSTER_PIECE_BYTES];
+        Message::Roster(RosterPiece { version, piece, pieces, bytes })
+    };
+    let offered = |bench: &mut Bench, message| {
+        let input = bench.message(1, message);
+        let outputs = bench.hand(input);
+        outputs.into_iter().find_map(|output| {
+            if let Output::OfferRoster { bytes, .. } = output { Some(bytes) } else { None }
+        })
+    };
+    assert_eq!(offered(&mut bench, piece(2, 0, 3, 1)), None);
+    assert_eq!(offered(&mut bench, piece(2, 2, 3, 3)), None, "out of order");
+    assert_eq!(offered(&mut bench, piece(9, 1, 3, 9)), None, "of another version");
+    assert_eq!(offered(&mut bench, piece(2, 1, 3, 2)), None);
+    let whole: Vec<u8> = [1, 2, 3].into_iter().flat_map(|byte| vec![byte; ROSTER_PIECE_BYTES]).collect();
+    assert_eq!(offered(&mut bench, piece(2, 2, 3, 3)), Some(whole));
+    assert_eq!(offered(&mut bench, piece(2, 2, 3, 3)), None);
+}
+
+#[test]
+fn expelled_peer_is_disconnected_and_told_nothing_more() {
+    let mut federation = Federation::new(3);
+    let before = Arc::new(Federation::new(3));
+    let mut bench = Bench::new(&before, 0);
+    for n in [1, 2] {
+        bench.connect(n);
+    }
+    let (opened, _) = bench.write(None, incident(&before, 0, &[1], 1));
+    federation.revoke(1);
+    bench.disk.rosters = federation.rosters.clone();
+    let outputs = bench.hand(Input::RosterChanged(federation.rosters.clone()));
+    let parted: Vec<MemberId> = outputs
+        .iter()
+        .filter_map(|output| {
+            if let Output::Disconnect { peer, why: Parting::Expelled } = output { Some(*peer) } else { None }
+        })
+        .collect();
+    assert_eq!(parted, [before.id(1)]);
+    assert!(outputs.iter().any(
+        |o| matches!(o, Output::Send { peer, message: Message::Roster(_), .. } if *peer == before.id(2))
+    ));
+    let doc = opened.header().doc;
+    assert_eq!(bench.say(1, want(doc, &[opened.id()], &[])), [], "it is not heard any more");
+    let back = bench.hand(Input::Connected { peer: before.id(1), roster_version: 1 });
+    assert!(matches!(back[..], [Output::Disconnect { .. }, ..]), "nor let in again");
+    let (_, sent) = bench.write(Some(doc), step());
+    assert_eq!(sent, [], "nor told");
+}
+
+#[test]
+fn newer_contact_record_is_kept_and_passed_on_and_a_forged_one_is_not() {
+    let federation = Arc::new(Federation::new(3));
+    let mut bench = Bench::new(&federation, 0);
+    for n in [1, 2] {
+        bench.connect(n);
+    }
+    let addresses = vec!["node2.example:7443".to_owned()];
+    let record = SignedContact::seal(federation.rosters.federation(), 1, addresses, &federation.hand(2));
+    let input = bench.message(1, Message::Contact(record.encode()));
+    let outputs = bench.hand(input);
+    assert!(matches!(&outputs[..], [Output::StoreContact(kept)] if *kept == record), "{outputs:?}");
+    let mut forged = record.encode();
+    forged[40] ^= 1;
+    let input = bench.message(1, Message::Contact(forged));
+    assert!(bench.hand(input).is_empty());
+    let of_three = SignedContact::seal(federation.rosters.federation(), 1, Vec::new(), &federation.hand(3));
+    let sent = bench.say(1, Message::Contact(of_three.encode()));
+    assert_eq!(sent, [(federation.id(2), Lane::Normal, Message::Contact(of_three.encode()))]);
+}

@@ -1,0 +1,368 @@
+//! What a replica tells its peers, and when a document stops being due to them.
+
+use std::sync::Arc;
+
+use super::bench::*;
+use super::*;
+use crate::fixture::Federation;
+use crate::limits::{DIGEST_INTERVAL_MS, HAVE_GATHER_MS, HEADS_MAX, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX};
+use crate::message::{BlobWant, DigestLeaf, DigestRoot, Have, Prefix};
+use crate::operation::Operation;
+
+/// Two municipal nodes (0, 1), a third (2), the precinct (3), the national node (4).
+fn federation() -> Arc<Federation> {
+    Arc::new(Federation::new(3))
+}
+
+#[test]
+fn author_pushes_a_new_alarm_at_once_on_the_urgent_lane_to_everybody_entitled() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    for n in 1..=4 {
+        bench.connect(n);
+    }
+    let (envelope, sent) = bench.write(None, incident(&federation, 0, &[1], 1));
+    let to: Vec<MemberId> = sent.iter().map(|(peer, _, _)| *peer).collect();
+    let mut expected = vec![federation.id(1), federation.id(3), federation.id(4)];
+    expected.sort_unstable();
+    assert_eq!(to, expected, "not to the neighbour that it does not concern");
+    for (_, lane, message) in &sent {
+        assert_eq!((*lane, ids_of(message)), (Lane::Urgent, vec![envelope.id()]));
+    }
+    assert!(bench.is_due(1, &envelope.header().doc));
+}
+
+#[test]
+fn receipt_that_covers_our_heads_clears_due_and_a_stale_one_does_not() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let (first, _) = bench.write(None, incident(&federation, 0, &[1], 1));
+    let doc = first.header().doc;
+    let (second, _) = bench.write(Some(doc), step());
+    bench.say(1, have(doc, &[first.id()], false));
+    assert!(bench.is_due(1, &doc), "it has not confirmed the second envelope");
+    assert!(bench.say(1, have(doc, &[second.id()], false)).is_empty(), "a receipt is not answered");
+    assert!(!bench.is_due(1, &doc));
+}
+
+#[test]
+fn due_is_not_cleared_by_a_confirmation_that_a_new_envelope_overtook() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let (first, _) = bench.write(None, incident(&federation, 0, &[1], 1));
+    let doc = first.header().doc;
+    let receipt = bench.message(1, have(doc, &[first.id()], false));
+    let outputs = bench.hand(receipt);
+    bench.store_own(Some(doc), step(), Vec::new());
+    bench.carry_out(outputs);
+    assert!(bench.is_due(1, &doc), "what was confirmed is not what is held by now");
+}
+
+#[test]
+fn have_that_asks_is_always_answered_and_one_that_does_not_only_if_it_lacks_something() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let (first, _) = bench.write(None, incident(&federation, 0, &[1], 1));
+    let doc = first.header().doc;
+    let heads = bench.heads(&doc);
+    let told = |asks| vec![(federation.id(1), Lane::Urgent, have(doc, &heads, asks))];
+    assert_eq!(bench.say(1, have(doc, &heads, true)), told(false));
+    assert_eq!(bench.say(1, have(doc, &heads, true)), told(false), "every time");
+    assert_eq!(bench.say(1, have(doc, &heads, false)), []);
+    assert_eq!(bench.say(1, have(doc, &[], false)), told(true), "it lacks what we have");
+}
+
+#[test]
+fn peer_that_never_takes_what_we_hold_is_not_urged_for_ever() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let (first, _) = bench.write(None, incident(&federation, 0, &[1], 1));
+    let doc = first.header().doc;
+    bench.write(Some(doc), step());
+    assert_eq!(bench.say(1, have(doc, &[first.id()], false)).len(), 1);
+    assert_eq!(bench.say(1, have(doc, &[first.id()], false)), [], "it said the same again");
+    let answered = bench.say(1, have(doc, &[first.id()], true));
+    assert_eq!(answered, [(federation.id(1), Lane::Urgent, have(doc, &bench.heads(&doc), false))]);
+    assert!(bench.is_due(1, &doc), "it stays due, for the next round");
+}
+
+#[test]
+fn not_yours_and_not_here_are_the_same_bytes() {
+    let federation = federation();
+    let doc = document(&federation, 0, &[1], 2);
+    let (id, head) = (doc[0].header().doc, doc[2].id());
+    let blob = small_blob(1);
+    let mut holder = Bench::new(&federation, 0);
+    let mut stranger = Bench::new(&federation, 0);
+    for bench in [&mut holder, &mut stranger] {
+        bench.connect(1);
+        bench.connect(2);
+    }
+    holder.disk.blobs.insert(blob.id, blob.clone());
+    holder.say(1, body(&doc));
+    assert_eq!(holder.heads(&id), [head], "the holder holds it");
+    let ask_blob = Message::BlobWant(BlobWant { doc: id, blob: blob.id, from_piece: 0 });
+    for question in [
+        want(id, &[head], &[]),
+        have(id, &[], true),
+        have(id, &[], false),
+        have(id, &[head], true),
+        have(id, &[doc[1].id()], false),
+        ask_blob,
+    ] {
+        let told = holder.say(2, question.clone());
+        assert_eq!(told, stranger.say(2, question.clone()), "asked with {question:?}");
+        let bytes = |sent: &[Sent]| sent.iter().map(|(_, _, m)| m.encode()).collect::<Vec<_>>();
+        assert!(
+            !bytes(&told).concat().windows(32).any(|w| w == doc[1].id().0)
+                || question == have(id, &[doc[1].id()], false)
+        );
+    }
+}
+
+#[test]
+fn want_is_answered_without_what_the_peer_holds_and_ancestors_first() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let (first, _) = bench.write(None, incident(&federation, 0, &[1], 1));
+    let doc = first.header().doc;
+    let steps: Vec<EnvelopeId> = (0..3).map(|_| bench.write(Some(doc), step()).0.id()).collect();
+    let all = bench.say(1, want(doc, &[steps[2]], &[]));
+    assert_eq!(ids_of(&all[0].2), [first.id(), steps[0], steps[1], steps[2]]);
+    let rest = bench.say(1, want(doc, &[steps[2]], &[steps[0]]));
+    assert_eq!(ids_of(&rest[0].2), [steps[1], steps[2]]);
+    let strange = bench.say(1, want(doc, &[EnvelopeId([9; 32])], &[EnvelopeId([8; 32])]));
+    assert_eq!(ids_of(&strange[0].2), []);
+}
+
+#[test]
+fn relay_tells_entitled_peers_an_alarm_at_once_and_gathers_the_rest_for_a_second() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 3);
+    for n in [0, 1, 2] {
+        bench.connect(n);
+    }
+    let alarm = document(&federation, 0, &[1], 0);
+    let sent = bench.say(0, body(&alarm));
+    let told: Vec<_> = sent.iter().map(|(peer, lane, m)| (*peer, *lane, m.name())).collect();
+    assert_eq!(told.len(), 2, "a receipt and one relay, nothing to the node that it does not concern");
+    assert!(told.contains(&(federation.id(0), Lane::Urgent, "have")), "the receipt");
+    assert!(told.contains(&(federation.id(1), Lane::Urgent, "have")), "the relay");
+    let quiet = quiet_incident(&federation, 0, &[1], 7);
+    let quiet = crate::fixture::Scribe::new(&federation).write(0, quiet).unwrap();
+    let doc = quiet.header().doc;
+    let sent = bench.say(0, body(std::slice::from_ref(&quiet)));
+    assert_eq!(sent.iter().map(|(peer, _, _)| *peer).collect::<Vec<_>>(), [federation.id(0)]);
+    assert_eq!(without_standing(bench.pass(HAVE_GATHER_MS - 1)), []);
+    assert_eq!(bench.pass(1), [(federation.id(1), Lane::Normal, have(doc, &[quiet.id()], true))]);
+}
+
+#[test]
+fn everything_due_is_offered_on_connect_urgent_and_newest_first_a_bounded_number_at_a_time() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    let count = OFFERS_IN_FLIGHT_MAX + 3;
+    let quiet = bench.store_own(None, quiet_incident(&federation, 0, &[1], 500), Vec::new()).header().doc;
+    let docs: Vec<DocId> = (0..count)
+        .map(|n| {
+            bench.now = bench.now.plus(Millis(1));
+            bench.store_own(None, incident(&federation, 0, &[1], n as u64), Vec::new()).header().doc
+        })
+        .collect();
+    let offered: Vec<DocId> = bench.connect(1).iter().map(|(_, _, message)| doc_of(message)).collect();
+    let newest_first: Vec<DocId> = docs.iter().rev().copied().collect();
+    assert_eq!(offered, newest_first[..OFFERS_IN_FLIGHT_MAX]);
+    let confirm = have(offered[0], &bench.heads(&offered[0]), false);
+    let next: Vec<DocId> = bench.say(1, confirm).iter().map(|(_, _, message)| doc_of(message)).collect();
+    assert_eq!(next, [newest_first[OFFERS_IN_FLIGHT_MAX]], "a place became free");
+    let rest = without_standing(bench.pass(OFFER_TIMEOUT_MS));
+    let rest: Vec<DocId> = rest.iter().map(|(_, _, message)| doc_of(message)).collect();
+    assert_eq!(rest, [docs[1], docs[0], quiet], "those that were not confirmed in time gave their places");
+    let again = without_standing(bench.pass(DIGEST_INTERVAL_MS));
+    assert!(again.iter().any(|(_, _, m)| doc_of(m) == docs[5]), "what is still due comes again");
+    assert!(!again.iter().any(|(_, _, m)| doc_of(m) == offered[0]), "what was confirmed does not");
+}
+
+fn doc_of(message: &Message) -> DocId {
+    let Message::Have(have) = message else { panic!("not a have: {message:?}") };
+    have.doc
+}
+
+#[test]
+fn equal_digest_is_answered_and_clears_what_is_due() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    let doc = bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new()).header().doc;
+    bench.connect(1);
+    let hash = crate::digest::Digest::of(bench.disk.shared(&federation.id(1))).root();
+    let root = |hash, asks| Message::DigestRoot(DigestRoot { hash, documents: 1, asks });
+    let input = bench.message(1, root(hash, true));
+    let outputs = bench.hand(input);
+    let in_step = |output: &Output| matches!(output, Output::InStep { documents: 1, .. });
+    assert!(outputs.iter().any(in_step), "shown to people as proven");
+    let sent = bench.carry_out(outputs);
+    assert_eq!(sent, [(federation.id(1), Lane::Normal, root(hash, false))]);
+    assert!(!bench.is_due(1, &doc));
+}
+
+#[test]
+fn unequal_digest_is_walked_down_to_the_documents_that_differ() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    let doc = bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new()).header().doc;
+    bench.connect(1);
+    bench.disk.due.clear();
+    let root = DigestRoot { hash: Fingerprint([9; 32]), documents: 7, asks: true };
+    let sent = bench.say(1, Message::DigestRoot(root));
+    let Message::DigestLeaf(leaf) = &sent[0].2 else { panic!("{sent:?}") };
+    assert_eq!(leaf.documents.iter().map(|(doc, _)| *doc).collect::<Vec<_>>(), [doc]);
+    let theirs = DocId([7; 32]);
+    let documents = vec![(theirs, Fingerprint([1; 32]))];
+    let sent = bench.say(1, Message::DigestLeaf(DigestLeaf { prefix: Prefix::default(), documents }));
+    let told: Vec<Message> = sent.into_iter().map(|(_, _, message)| message).collect();
+    assert!(told.contains(&have(theirs, &[], true)), "asks for what is not here");
+    assert!(told.contains(&have(doc, &bench.heads(&doc), true)), "offers what is not there");
+    assert!(bench.is_due(1, &doc), "lost records of what is due come back");
+}
+
+#[test]
+fn digest_walk_is_bounded_between_two_comparisons() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let all_differ = crate::message::DigestChildren {
+        prefix: Prefix::default(),
+        hashes: Box::new([Fingerprint([1; 32]); 16]),
+    };
+    let rounds = crate::limits::DIGEST_WALK_MAX / 16 + 5;
+    let mut sent = 0;
+    for _ in 0..rounds {
+        sent += bench.say(1, Message::DigestChildren(all_differ.clone())).len();
+    }
+    assert_eq!(sent, crate::limits::DIGEST_WALK_MAX as usize);
+    bench.pass(DIGEST_INTERVAL_MS);
+    assert_eq!(bench.say(1, Message::DigestChildren(all_differ)).len(), 16);
+}
+
+#[test]
+fn small_blob_rides_along_to_who_may_hold_it_and_to_nobody_above() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    for n in [1, 3] {
+        bench.connect(n);
+    }
+    let (_, sent) = bench.write_with(None, incident(&federation, 0, &[1], 1), vec![small_blob(5)]);
+    for (peer, _, message) in sent {
+        let Message::Body(items) = message else { panic!("not a push") };
+        let expected = if peer == federation.id(1) { vec![small_blob(5)] } else { Vec::new() };
+        assert_eq!(items.items[0].blobs, expected);
+    }
+}
+
+#[test]
+fn blob_is_served_to_the_involved_only() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    for n in 1..=4 {
+        bench.connect(n);
+    }
+    let blob = small_blob(5);
+    let (opened, _) = bench.write_with(None, incident(&federation, 0, &[1], 1), vec![blob.clone()]);
+    let doc = opened.header().doc;
+    let ask = |doc| Message::BlobWant(BlobWant { doc, blob: blob.id, from_piece: 3 });
+    let input = bench.message(1, ask(doc));
+    let served = bench.hand(input);
+    assert!(
+        matches!(served[..], [Output::ServeBlob { peer, from_piece: 3, .. }] if peer == federation.id(1))
+    );
+    for n in [2, 3, 4] {
+        let none = vec![(federation.id(n), Lane::Blobs, Message::BlobNone(blob.id))];
+        assert_eq!(bench.say(n, ask(doc)), none, "node {n} is not involved");
+    }
+    assert_eq!(bench.say(1, ask(DocId([3; 32]))).len(), 1, "nor by a document that does not name it");
+}
+
+#[test]
+fn age_counts_what_every_node_on_the_way_held_it() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 3);
+    bench.connect(0);
+    let alarm = document(&federation, 0, &[1], 0);
+    bench.say(0, body(&alarm));
+    bench.now = bench.now.plus(Millis(2_500));
+    bench.connect(1);
+    let sent = bench.say(1, want(alarm[0].header().doc, &[alarm[0].id()], &[]));
+    let Message::Answer(items) = &sent[0].2 else { panic!("{sent:?}") };
+    assert_eq!(items.items[0].age, Millis(500 + 2_500));
+}
+
+#[test]
+fn paged_have_counts_once_it_is_whole() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let (first, _) = bench.write(None, incident(&federation, 0, &[1], 1));
+    let doc = first.header().doc;
+    let page = |page, last, heads| Message::Have(Have { doc, page, last, asks: true, heads });
+    assert_eq!(bench.say(1, page(0, false, vec![first.id()])), []);
+    let many: Vec<EnvelopeId> = (0..HEADS_MAX).map(|n| EnvelopeId([n as u8; 32])).collect();
+    let sent = bench.say(1, page(1, true, many));
+    let Message::Want(asked) = &sent[0].2 else { panic!("{sent:?}") };
+    assert_eq!(asked.ids.len(), HEADS_MAX);
+    assert!(asked.held.contains(&first.id()));
+}
+
+#[test]
+fn owner_commits_by_itself_once_its_last_offer_is_accepted() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.connect(1);
+    let (first, _) = bench.write(None, incident(&federation, 0, &[1], 1));
+    let doc = first.header().doc;
+    let reason = crate::operation::HandoffReason::Means;
+    let (offer, _) = bench.write(Some(doc), Operation::Offer { to: federation.id(1), reason });
+    let mut other = Bench::new(&federation, 1);
+    other.connect(0);
+    other.say(0, body(&[first, offer.clone()]));
+    let (accept, _) = other.write(Some(doc), Operation::Accept { offer: offer.id() });
+    let input = bench.message(1, body(std::slice::from_ref(&accept)));
+    let outputs = bench.hand(input);
+    let commits = |outputs: &[Output]| {
+        outputs
+            .iter()
+            .filter(|o| matches!(o, Output::AutoCommit { accept: a, .. } if *a == accept.id()))
+            .count()
+    };
+    assert_eq!(commits(&outputs), 0, "not before the accept is stored");
+    for output in outputs {
+        if let Output::Store { doc, envelopes, blobs, .. } = output {
+            bench.disk.store(bench.now, doc, &envelopes, blobs);
+        }
+    }
+    assert_eq!(commits(&bench.hand(Input::Stored { doc })), 1);
+    let mut restarted = Replica::new(federation.id(0), federation.rosters.clone());
+    restarted.handle(bench.now, Input::Tick, &bench.disk);
+    let outputs: Vec<Output> = std::iter::from_fn(|| restarted.poll_output()).collect();
+    assert_eq!(commits(&outputs), 1, "nor is it forgotten by a crash");
+}
+
+#[test]
+fn only_who_lacks_something_is_due() {
+    let federation = federation();
+    let all = document(&federation, 0, &[1], 0);
+    let held = Document::from_log(all).unwrap();
+    let due = |me: usize| {
+        let peers = due_peers(&held, &federation.rosters, &federation.id(me));
+        let mut numbers: Vec<usize> = (0..5).filter(|n| peers.contains(&federation.id(*n))).collect();
+        numbers.sort_unstable();
+        numbers
+    };
+    assert_eq!(due(0), [1, 3, 4]);
+    assert_eq!(due(1), [3, 4], "the author of the only head has seen everything");
+    assert_eq!(due(2), [] as [usize; 0], "whom it does not name tells nobody");
+}
