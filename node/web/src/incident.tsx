@@ -332,9 +332,9 @@ export function IncidentPane() {
           {i.point && !i.point_exact ? ` (${t("console.approximate")})` : ""} · <When at={i.opened_ms} />
         </p>
         <p>
-          {t("alert.answers", i.owner)}
+          {t("console.answers", i.owner)}
           {i.claimed_by ? ` · ${t("console.claimed_by", i.claimed_by)}` : ""}
-          {i.offered_to ? ` · ${t("alert.offered", i.offered_to)}` : ""} · {word("source", i.source)}
+          {i.offered_to ? ` · ${t("console.offered", i.offered_to)}` : ""} · {word("source", i.source)}
         </p>
         {i.text && <blockquote>{i.text}</blockquote>}
       </header>

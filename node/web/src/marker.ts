@@ -18,7 +18,7 @@ export function marker(): HTMLButtonElement {
 }
 
 export function dress(button: HTMLButtonElement, i: Incident, current: boolean): void {
-  const look = `marker status-${i.status}${i.ringing ? " ringing" : ""}${i.point_exact ? "" : " approximate"}${current ? " current" : ""}`;
+  const look = `marker is-${i.status}${i.ringing ? " ringing" : ""}${i.point_exact ? "" : " approximate"}${current ? " current" : ""}`;
   if (button.dataset["look"] === look && button.dataset["id"] === i.id) return;
   button.dataset["look"] = look;
   button.dataset["id"] = i.id;

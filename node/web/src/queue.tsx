@@ -40,7 +40,7 @@ function Flags({ i }: { i: Incident }) {
         </strong>
       )}
       {i.offered_to_us && <strong class="flag strong">{t("console.offered_to_us")}</strong>}
-      {waits && <span class="flag overdue">{t("console.overdue", span(now() - i.opened_ms))}</span>}
+      {waits && !i.ringing && <span class="flag overdue">{t("console.overdue", span(now() - i.opened_ms))}</span>}
       {i.late && (
         <span class="flag" title={t("console.late_means")}>
           {t("console.late")}
