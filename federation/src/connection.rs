@@ -258,6 +258,8 @@ impl<D: Decode> Reading<D> {
                 return CloseCode::Goodbye;
             }
             self.context.inbox_ready.notify_one();
+            // Verifying is long work; the other connections of this thread get their turn.
+            tokio::task::yield_now().await;
         }
     }
 

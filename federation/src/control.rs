@@ -6,10 +6,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use protocol::ids::MemberId;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 
 use crate::close::CloseCode;
 use crate::context::{Identity, Timing};
@@ -17,8 +18,8 @@ use crate::frame;
 use crate::handlers::{RosterHead, Rosters};
 use crate::lane::{CONTROL_PRIORITY, CONTROL_STREAM};
 use crate::limits::{
-    CONTROL_WRITE_MAX, PONGS_MAX, ROSTER_BYTES_MAX, ROSTER_PIECE_BYTES, ROSTERS_PER_CONNECTION_MAX,
-    ROSTERS_WAITING_MAX, SOFTWARE_BYTES_MAX,
+    CONTROL_WRITE_MAX, PING_MISSES_MAX, PONGS_MAX, ROSTER_BYTES_MAX, ROSTER_PIECE_BYTES,
+    ROSTERS_PER_CONNECTION_MAX, ROSTERS_WAITING_MAX, SOFTWARE_BYTES_MAX, STALL_MIN,
 };
 use crate::peers::PeerCounters;
 use protocol::message::{Message, PROTOCOL_VERSION, RosterPiece, Welcome};
@@ -110,19 +111,23 @@ pub(crate) struct ControlState {
     heard_ms: AtomicU64,
     started: Instant,
     requests: mpsc::Sender<Request>,
-    judged: mpsc::Sender<Vec<u8>>,
+    judged: mpsc::Sender<(u64, Vec<u8>)>,
 }
 
 /// What the reader asks the writer to write.
 pub(crate) enum Request {
+    /// Answer a ping.
     Pong(u64),
+    /// Hand over what comes after a version.
     Rosters { after: u64 },
+    /// Ask the peer for everything: its chain leaves ours before our head.
+    AskAll,
 }
 
 /// The receiving ends that the tasks take.
 pub(crate) struct ControlQueues {
     requests: mpsc::Receiver<Request>,
-    rosters: mpsc::Receiver<Vec<u8>>,
+    rosters: mpsc::Receiver<(u64, Vec<u8>)>,
 }
 
 impl ControlState {
@@ -175,9 +180,10 @@ pub(crate) async fn read_all(
                 state.pongs.send_modify(|count| *count += 1);
             }
             Message::Roster(piece) => {
+                let version = piece.version;
                 let Ok(whole) = assembly.add(piece) else { return CloseCode::OutOfOrder };
                 if let Some(signed) = whole
-                    && state.judged.send(signed).await.is_err()
+                    && state.judged.send((version, signed)).await.is_err()
                 {
                     return CloseCode::Goodbye;
                 }
@@ -211,47 +217,104 @@ pub(crate) async fn write_all(
     if let Some(after) = wanted_after(ours, &theirs) {
         write(&mut send, &Message::RosterWant(after)).await?;
     }
-    let mut ticks = interval(timing.ping_every);
+    let mut ticks = interval_at(Instant::now() + timing.ping_every, timing.ping_every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ping: Option<(Instant, u64)> = None;
-    let mut nonce = 0;
+    let mut pings = Pings::new(timing.ping_answer_max);
     loop {
-        let answer_by = ping.map_or_else(Instant::now, |(sent, _)| sent + timing.ping_answer_max);
-        tokio::select! {
-            () = sleep_until(answer_by), if ping.is_some() => {
-                let sent_ms = ping.take().map_or(0, |(_, sent_ms)| sent_ms);
-                if state.heard_ms.load(Ordering::Relaxed) < sent_ms {
-                    return Err(CloseCode::NoPong);
+        let contested = tokio::select! {
+            () = sleep_until(pings.answer_by()), if pings.waits() => {
+                match pings.judge(state.heard_ms.load(Ordering::Relaxed), Instant::now()) {
+                    Answer::Heard | Answer::AskedTooLate => continue,
+                    Answer::MayBeSlow => false,
+                    Answer::Dead => return Err(CloseCode::NoPong),
                 }
-                continue;
             }
-            _ = ticks.tick(), if ping.is_none() => {}
-            () = state.ping_now.notified(), if ping.is_none() => {}
+            _ = ticks.tick(), if !pings.waits() => false,
+            () = state.ping_now.notified(), if !pings.waits() => true,
             request = requests.recv() => {
                 match request {
                     Some(Request::Pong(nonce)) => write(&mut send, &Message::Pong(nonce)).await?,
                     Some(Request::Rosters { after }) => hand_over(&mut send, &rosters, after).await?,
+                    Some(Request::AskAll) => write(&mut send, &Message::RosterWant(0)).await?,
                     None => return Ok(()),
                 }
                 continue;
             }
-        }
-        nonce += 1;
-        ping = Some((Instant::now(), state.elapsed_ms()));
+        };
+        let nonce = pings.send(contested, state.elapsed_ms(), Instant::now());
         write(&mut send, &Message::Ping(nonce)).await?;
+    }
+}
+
+/// What became of a ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    /// The peer was heard since.
+    Heard,
+    /// We looked much too late; the answer is waited for anew.
+    AskedTooLate,
+    /// Not heard yet; it is pinged again.
+    MayBeSlow,
+    /// Not heard, and no patience is left.
+    Dead,
+}
+
+/// The ping that is on its way, and how many went unanswered before it.
+#[derive(Debug)]
+struct Pings {
+    answer_max: Duration,
+    waiting: Option<Ping>,
+    misses: u32,
+    nonce: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ping {
+    answer_by: Instant,
+    sent_ms: u64,
+    contested: bool,
+}
+
+impl Pings {
+    fn new(answer_max: Duration) -> Self {
+        Self { answer_max, waiting: None, misses: 0, nonce: 0 }
+    }
+    fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+    fn answer_by(&self) -> Instant {
+        self.waiting.map_or_else(Instant::now, |ping| ping.answer_by)
+    }
+    fn send(&mut self, contested: bool, sent_ms: u64, now: Instant) -> u64 {
+        self.waiting = Some(Ping { answer_by: now + self.answer_max, sent_ms, contested });
+        self.nonce += 1;
+        self.nonce
+    }
+    fn judge(&mut self, heard_ms: u64, now: Instant) -> Answer {
+        let Some(ping) = self.waiting.take() else { return Answer::Heard };
+        if heard_ms >= ping.sent_ms {
+            self.misses = 0;
+            return Answer::Heard;
+        }
+        if now.saturating_duration_since(ping.answer_by) >= STALL_MIN {
+            self.waiting = Some(Ping { answer_by: now + self.answer_max, ..ping });
+            return Answer::AskedTooLate;
+        }
+        self.misses += 1;
+        if ping.contested || self.misses >= PING_MISSES_MAX { Answer::Dead } else { Answer::MayBeSlow }
     }
 }
 
 impl ControlQueues {
     /// One end for the writer, one for the judge.
-    pub fn split(self) -> (mpsc::Receiver<Request>, mpsc::Receiver<Vec<u8>>) {
+    pub fn split(self) -> (mpsc::Receiver<Request>, mpsc::Receiver<(u64, Vec<u8>)>) {
         (self.requests, self.rosters)
     }
 }
 
 /// Judges the peer's rosters one by one, and says when those of its welcome are all here.
 pub(crate) async fn judge_rosters(
-    mut queue: mpsc::Receiver<Vec<u8>>,
+    mut queue: mpsc::Receiver<(u64, Vec<u8>)>,
     state: Arc<ControlState>,
     rosters: Arc<dyn Rosters>,
     peer: MemberId,
@@ -259,14 +322,12 @@ pub(crate) async fn judge_rosters(
     counters: Arc<PeerCounters>,
 ) -> CloseCode {
     let mut taken = 0;
+    let mut asked_all = false;
+    if wanted_after(*rosters.head().borrow(), &theirs).is_none() {
+        state.caught_up.send_replace(true);
+    }
     loop {
-        let ours = *rosters.head().borrow();
-        // Of two rosters with one version the last is kept, so after a fork ours may stay another one.
-        let fork_told = taken > 0 && ours.version >= theirs.roster_version;
-        if fork_told || wanted_after(ours, &theirs).is_none() {
-            state.caught_up.send_replace(true);
-        }
-        let Some(signed) = queue.recv().await else { return CloseCode::Goodbye };
+        let Some((version, signed)) = queue.recv().await else { return CloseCode::Goodbye };
         taken += 1;
         if taken > ROSTERS_PER_CONNECTION_MAX {
             return CloseCode::OutOfOrder;
@@ -275,6 +336,17 @@ pub(crate) async fn judge_rosters(
             counters.refuse();
             tracing::warn!(%peer, error = &refusal as &dyn std::error::Error, "a roster version was refused");
             return CloseCode::RosterRefused;
+        }
+        if version < theirs.roster_version || *state.caught_up.borrow() {
+            continue;
+        }
+        // All that the welcome named was told. Where the chains forked before our head, what was told
+        // may not connect to it; then the whole chain does. Whatever comes of that, incidents flow.
+        if rosters.head().borrow().version < version && !asked_all {
+            asked_all = true;
+            _ = state.requests.send(Request::AskAll).await;
+        } else {
+            state.caught_up.send_replace(true);
         }
     }
 }
@@ -356,6 +428,33 @@ mod tests {
         let mut mixed = RosterAssembly::default();
         assert_eq!(mixed.add(piece(6, 0, 2, b"e")), Ok(None));
         assert_eq!(mixed.add(piece(7, 1, 2, b"f")), Err(PieceOutOfOrder));
+    }
+
+    #[test]
+    fn silence_is_death_at_once_only_where_the_connection_is_contested() {
+        let now = Instant::now();
+        let late = Duration::from_secs(2);
+        let mut pings = Pings::new(late);
+        pings.send(false, 10, now);
+        assert_eq!(pings.judge(9, now + late), Answer::MayBeSlow);
+        pings.send(false, 20, now);
+        assert_eq!(pings.judge(9, now + late), Answer::Dead);
+        pings.send(true, 30, now);
+        assert_eq!(pings.judge(30, now + late), Answer::Heard);
+        pings.send(false, 40, now);
+        assert_eq!(pings.judge(30, now + late), Answer::MayBeSlow, "being heard restores patience");
+        pings.send(true, 50, now);
+        assert_eq!(pings.judge(30, now + late), Answer::Dead);
+    }
+
+    #[test]
+    fn who_stood_still_itself_waits_for_the_answer_anew() {
+        let now = Instant::now();
+        let mut pings = Pings::new(Duration::from_secs(2));
+        pings.send(true, 10, now);
+        assert_eq!(pings.judge(9, now + Duration::from_secs(3)), Answer::AskedTooLate);
+        assert_eq!(pings.answer_by(), now + Duration::from_secs(5));
+        assert_eq!(pings.judge(9, now + Duration::from_secs(5)), Answer::Dead);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the core may read from disk.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -83,6 +84,9 @@ pub trait Core: Send + 'static {
     fn congested(&self) -> bool;
     /// The next thing to carry out; called until there is none.
     fn poll_output(&mut self) -> Option<Output>;
+    /// Starts anew, with nothing known of any peer: something went wrong inside it. Peers that stay
+    /// connected are announced again.
+    fn restart(&mut self);
     /// When it wants to be woken.
     fn wake_at(&self) -> Option<Millis>;
 }
@@ -167,10 +171,12 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
     }
 
     fn blob_ask(&mut self, ask: BlobAsk) {
-        let may = self.core.may_have_blob(self.context.clock.now(), ask.peer, &ask.want);
+        let now = self.context.clock.now();
+        let may = guarded(|| self.core.may_have_blob(now, ask.peer, &ask.want));
         // Whoever asked may be gone.
-        _ = ask.answer.send(may);
-        self.carry_out(VecDeque::new());
+        _ = ask.answer.send(may.unwrap_or(false));
+        let inputs = if may.is_none() { self.begin_anew(Some(ask.peer)) } else { VecDeque::new() };
+        self.carry_out(inputs);
     }
 
     /// Hands one input to the core and carries out all that it puts out, a disconnection that follows
@@ -179,10 +185,31 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
         self.carry_out(VecDeque::from([input]));
     }
 
+    /// After a panic of the core: it starts anew, without the peer whose frame it was.
+    fn begin_anew(&mut self, culprit: Option<MemberId>) -> VecDeque<Input<D::Frame, C::Command>> {
+        tracing::error!(?culprit, "replication failed inside and starts anew");
+        self.core.restart();
+        if let Some(peer) = culprit {
+            // The core knows of nobody; there is nothing to tell it.
+            _ = self.links.disconnect(peer, CloseCode::Internal);
+        }
+        let connected = self.links.connected().into_iter();
+        connected.map(|(peer, roster_version)| Input::Connected { peer, roster_version }).collect()
+    }
+
     fn carry_out(&mut self, mut inputs: VecDeque<Input<D::Frame, C::Command>>) {
         loop {
             if let Some(input) = inputs.pop_front() {
-                self.core.handle(self.context.clock.now(), input);
+                let from = match &input {
+                    Input::Frame { peer, .. } => Some(*peer),
+                    Input::Connected { .. } | Input::Disconnected(_) | Input::Command(_) | Input::Woken => {
+                        None
+                    }
+                };
+                let now = self.context.clock.now();
+                if guarded(|| self.core.handle(now, input)).is_none() {
+                    inputs = self.begin_anew(from);
+                }
             }
             while let Some(output) = self.core.poll_output() {
                 let changes = match output {
@@ -196,6 +223,12 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
             }
         }
     }
+}
+
+/// Runs a piece of the core; `None` if it panicked.
+fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+    // What the panic left behind is thrown away by `begin_anew`.
+    std::panic::catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 impl<F, C> From<Change> for Input<F, C> {

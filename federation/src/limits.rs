@@ -34,6 +34,12 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// Time for anything to be heard after a ping. Longer: the connection is dropped.
 pub const PING_ANSWER_MAX: Duration = Duration::from_secs(2);
+/// Pings in a row that may go unanswered on a connection that nobody contests: a machine under load is
+/// not a dead one. A contested connection is dropped at the first. More: dropped.
+pub const PING_MISSES_MAX: u32 = 2;
+/// A wait that ends this much too late means that we stood still ourselves, and the answer may lie
+/// unread: it is waited for anew.
+pub const STALL_MIN: Duration = Duration::from_millis(250);
 /// How long the member with the larger id waits before it dials, so that one side usually dials alone.
 pub const LARGER_WAITS: Duration = Duration::from_secs(2);
 /// First wait after a dial that failed; it doubles up to the cap in the settings.

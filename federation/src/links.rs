@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -55,6 +56,26 @@ pub(crate) enum Change {
 
 /// Live connections by peer, for blob fetches.
 pub(crate) type Connections = BTreeMap<MemberId, quinn::Connection>;
+
+impl<F> Link<F> {
+    fn take(&mut self, lane: Lane) -> Option<F> {
+        self.inbox.get_mut(index(lane))?.try_recv().ok()
+    }
+}
+
+/// The first peer that has something, beginning after `last` and going round once.
+fn in_turn<F, T>(
+    pairs: &mut BTreeMap<MemberId, Pair<F>>,
+    last: Option<MemberId>,
+    mut find: impl FnMut(&mut Link<F>) -> Option<T>,
+) -> Option<(MemberId, T)> {
+    let after = (last.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+    let mut found = |(peer, pair): (&MemberId, &mut Pair<F>)| Some((*peer, find(&mut pair.kept)?));
+    if let Some(found) = pairs.range_mut(after).find_map(&mut found) {
+        return Some(found);
+    }
+    pairs.range_mut(..=last?).find_map(found)
+}
 
 struct Pair<F> {
     kept: Link<F>,
@@ -214,47 +235,37 @@ impl<F> Links<F> {
     }
 
     fn next_urgent(&mut self) -> Option<(MemberId, Lane, F)> {
-        for peer in self.peers_after(self.urgent_last) {
-            if let Some(frame) = self.take(peer, Lane::Urgent) {
-                self.urgent_last = Some(peer);
-                return Some((peer, Lane::Urgent, frame));
-            }
-        }
-        None
+        let (peer, frame) = in_turn(&mut self.pairs, self.urgent_last, |link| link.take(Lane::Urgent))?;
+        self.urgent_last = Some(peer);
+        Some((peer, Lane::Urgent, frame))
     }
 
     fn next_other(&mut self) -> Option<(MemberId, Lane, F)> {
         // The rest of the turn that was begun: one frame of each lane.
         while let (Some(peer), Some((lane, rest))) = (self.others_last, self.others_rest.split_first()) {
             self.others_rest = rest;
-            if let Some(frame) = self.take(peer, *lane) {
+            if let Some(frame) = self.pairs.get_mut(&peer).and_then(|pair| pair.kept.take(*lane)) {
                 return Some((peer, *lane, frame));
             }
         }
-        for peer in self.peers_after(self.others_last) {
+        let (peer, (rest, lane, frame)) = in_turn(&mut self.pairs, self.others_last, |link| {
             let mut rest = OTHER_LANES;
             while let Some((lane, later)) = rest.split_first() {
                 rest = later;
-                if let Some(frame) = self.take(peer, *lane) {
-                    self.others_last = Some(peer);
-                    self.others_rest = rest;
-                    return Some((peer, *lane, frame));
+                if let Some(frame) = link.take(*lane) {
+                    return Some((rest, *lane, frame));
                 }
             }
-        }
-        None
+            None
+        })?;
+        self.others_last = Some(peer);
+        self.others_rest = rest;
+        Some((peer, lane, frame))
     }
 
-    fn take(&mut self, peer: MemberId, lane: Lane) -> Option<F> {
-        self.pairs.get_mut(&peer)?.kept.inbox.get_mut(index(lane))?.try_recv().ok()
-    }
-
-    /// Every peer once, beginning after `last`.
-    fn peers_after(&self, last: Option<MemberId>) -> Vec<MemberId> {
-        let peers: Vec<MemberId> = self.pairs.keys().copied().collect();
-        let start = last.map_or(0, |last| peers.partition_point(|peer| *peer <= last));
-        let (before, after) = peers.split_at(start);
-        [after, before].concat()
+    /// Every peer that is connected now, with the roster version that its welcome named.
+    pub fn connected(&self) -> Vec<(MemberId, u64)> {
+        self.pairs.iter().map(|(peer, pair)| (*peer, pair.kept.theirs.roster_version)).collect()
     }
 
     /// Closes everything, at shutdown.

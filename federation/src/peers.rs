@@ -26,7 +26,7 @@ pub enum PeerState {
 pub struct PeerStatus {
     /// How it is reached.
     pub state: PeerState,
-    /// Since when it is in that state, in Unix time.
+    /// Since when it is connected, or since when it is not, in Unix time.
     pub since: Millis,
     /// The address of the connection, or of the last dial.
     pub address: Option<SocketAddr>,
@@ -146,7 +146,7 @@ impl PeerBoard {
     pub fn set(&self, peer: MemberId, state: PeerState, now: Millis, change: impl FnOnce(&mut PeerStatus)) {
         self.0.send_modify(|peers| {
             let status = peers.entry(peer).or_insert_with(|| PeerStatus::new(now));
-            if status.state != state {
+            if (status.state == PeerState::Connected) != (state == PeerState::Connected) {
                 status.since = now;
             }
             status.state = state;
@@ -163,7 +163,6 @@ impl PeerBoard {
                 return false;
             }
             status.state = state;
-            status.since = now;
             status.address = address.or(status.address);
             true
         });

@@ -46,6 +46,7 @@ pub enum Event {
     Disconnected(MemberId),
     Frame(MemberId, Lane, Vec<u8>),
     TookRoster(Vec<u8>),
+    Restarted,
 }
 
 pub type Events = watch::Sender<Vec<Event>>;
@@ -70,6 +71,7 @@ impl Core for Recorder {
         let event = match input {
             Input::Connected { peer, roster_version } => Event::Connected(peer, roster_version),
             Input::Disconnected(peer) => Event::Disconnected(peer),
+            Input::Frame { frame, .. } if frame == b"core panics" => panic!("a test says so"),
             Input::Frame { peer, lane, frame } => Event::Frame(peer, lane, frame),
             Input::Command(Command::Send(peer, lane, frame)) => {
                 return self.out.push_back(Output::Send { peer, lane, frame: Bytes::from(frame) });
@@ -84,6 +86,9 @@ impl Core for Recorder {
     }
     fn congested(&self) -> bool {
         self.congested
+    }
+    fn restart(&mut self) {
+        self.events.send_modify(|events| events.push(Event::Restarted));
     }
     fn poll_output(&mut self) -> Option<Output> {
         self.out.pop_front()
@@ -119,8 +124,11 @@ impl Rosters for Chain {
             if version == 13 {
                 return Err(Refusal::new(SaysTheTest));
             }
-            self.events.send_modify(|events| events.push(Event::TookRoster(signed)));
-            self.head.send_replace(head(version));
+            // As in a real chain: what does not follow the head is not taken, and that is no crime.
+            if version == self.head.borrow().version + 1 {
+                self.events.send_modify(|events| events.push(Event::TookRoster(signed)));
+                self.head.send_replace(head(version));
+            }
             Ok(())
         })
     }

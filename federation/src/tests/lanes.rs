@@ -115,7 +115,7 @@ async fn peers_take_turns_and_urgent_frames_go_first() {
     let frames = |events: &[Event]| {
         let frame = |event: &Event| match event {
             Event::Frame(peer, lane, _) => Some((*peer, *lane)),
-            Event::Connected(..) | Event::Disconnected(_) | Event::TookRoster(_) => None,
+            Event::Connected(..) | Event::Disconnected(_) | Event::TookRoster(_) | Event::Restarted => None,
         };
         events.iter().filter_map(frame).collect::<Vec<_>>()
     };

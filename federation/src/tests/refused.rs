@@ -164,6 +164,28 @@ async fn broken_rule_closes_that_connection_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frame_that_breaks_the_core_costs_its_sender_only() {
+    let node = Node::start(1);
+    let honest = Node::start(3);
+    honest.dials(node.member, node.address());
+    node.until_connected(honest.member).await;
+    let link = Raw::new(2).dial(&node).await;
+    node.until_connected(member(2)).await;
+    let mut lane = link.open_lane(Lane::Urgent).await;
+    frame::write(&mut lane, b"core panics".to_vec()).await.unwrap();
+    assert_eq!(link.closed().await, code(CloseCode::Internal));
+    honest.send(node.member, Lane::Urgent, b"still here").await;
+    let expected = [
+        Event::Restarted,
+        Event::Connected(honest.member, 1),
+        Event::Frame(honest.member, Lane::Urgent, b"still here".to_vec()),
+    ];
+    node.until("the core begins anew", |events| events.ends_with(&expected)).await;
+    honest.federation.stop().await;
+    node.federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_that_does_not_answer_a_ping_is_dropped() {
     let node = Node::start_with(1, "127.0.0.1:0".parse().unwrap(), quick_pings(), 1);
     let silent = Raw::new(2).dial(&node).await;

@@ -64,6 +64,30 @@ async fn lanes_are_not_read_until_the_named_rosters_are_here() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_whose_chain_does_not_connect_to_ours_is_asked_for_all_and_taken_all_the_same() {
+    let node = Node::start(1);
+    let raw = Raw::new(2);
+    let connection = raw.dial_silently(&node).await;
+    let (send, receive) = soon("the control stream", connection.accept_bi()).await.unwrap();
+    let mut link = RawLink { connection, send, receive };
+    let mut first = [0];
+    link.receive.read_exact(&mut first).await.unwrap();
+    let ahead = Welcome { roster_version: 5, roster: head(5).hash, ..welcome(member(2)) };
+    link.write(&Message::Welcome(ahead)).await;
+    let fifth = Message::Roster(RosterPiece { version: 5, piece: 0, pieces: 1, bytes: vec![5; 9] });
+    let mut asked = Vec::new();
+    while asked.len() < 2 {
+        if let Message::RosterWant(after) = link.read().await.unwrap() {
+            asked.push(after);
+            link.write(&fifth).await;
+        }
+    }
+    assert_eq!(asked, [1, 0]);
+    node.until_event(Event::Connected(member(2), 5)).await;
+    node.federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_roster_closes_the_connection() {
     let node = Node::start(1);
     let mut link = Raw::new(2).dial(&node).await;
