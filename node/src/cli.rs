@@ -2,18 +2,24 @@
 //! store and asks the use cases; it decides nothing that they should.
 
 mod answer;
-mod init;
-mod join;
+mod doctor;
+mod export;
+pub(crate) mod init;
+mod invite;
+pub(crate) mod join;
+mod rebuild;
 mod request;
-mod roster;
+pub(crate) mod roster;
+mod run;
 mod settings;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use answer::Tell as _;
+use crate::open::{NodeError, Opened};
+pub(crate) use answer::Tell;
 pub use answer::{Exit, Trouble};
 
 /// The whole command line.
@@ -41,14 +47,28 @@ pub struct Cli {
 enum Command {
     /// Make a new node in a folder: keys, configuration, empty database
     Init(init::Init),
+    /// Start the node
+    Run(run::Run),
     /// Ask to join a federation, or take the roster that it sent
     Join(join::Join),
+    /// Print a link and QR code for neighbours or operators
+    #[command(subcommand)]
+    Invite(invite::Invite),
+    /// Look at everything and say in plain words what is wrong
+    Doctor(doctor::Doctor),
+    /// Try a whole federation on this machine, with invented people on real territory
+    Demo(crate::demo::Demo),
     /// Make and sign the list of members (for those who hold the root keys)
     #[command(subcommand)]
     Roster(roster::RosterCommand),
     /// Print an example configuration, or check yours
     #[command(subcommand)]
     Config(settings::ConfigCommand),
+    /// Write what this node holds to a file
+    #[command(subcommand)]
+    Export(export::Export),
+    /// Make everything that is derived from the log again (stop the node first)
+    Rebuild(rebuild::Rebuild),
 }
 
 /// Runs the program and gives its exit code.
@@ -68,6 +88,12 @@ fn run(cli: Cli) -> Result<(), Trouble> {
     let folder = cli.folder;
     match cli.command {
         Command::Init(init) => init.run(&folder),
+        Command::Run(run) => run.run(&folder),
+        Command::Invite(invite) => invite.run(&folder),
+        Command::Doctor(doctor) => doctor.run(&folder),
+        Command::Demo(demo) => block_on(demo.run()),
+        Command::Export(export) => export.run(&folder),
+        Command::Rebuild(rebuild) => rebuild.run(&folder),
         Command::Join(join) => join.run(&folder),
         Command::Roster(command) => command.run(),
         Command::Config(command) => command.run(&folder),
@@ -75,7 +101,7 @@ fn run(cli: Cli) -> Result<(), Trouble> {
 }
 
 /// Reads the node's configuration.
-fn read_config(folder: &std::path::Path) -> Result<config::Config, Trouble> {
+fn read_config(folder: &Path) -> Result<config::Config, Trouble> {
     let path = folder.join("cuadra.toml");
     if !path.exists() {
         let what = format!("There is no node in {}: no cuadra.toml.", folder.display());
@@ -85,4 +111,22 @@ fn read_config(folder: &std::path::Path) -> Result<config::Config, Trouble> {
     config::Config::load(&path)
         .tell(Exit::Config, "The configuration cannot be used.")
         .map_err(|trouble| trouble.hint("`cuadra config example` shows every setting and what it may be."))
+}
+
+/// Opens the node for a command that looks into it.
+fn open(config: config::Config) -> Result<Opened, Trouble> {
+    Opened::open(config).map_err(|error| {
+        let exit = match &error {
+            NodeError::Home(_) | NodeError::NoRoster | NodeError::NotListed => Exit::Roster,
+            NodeError::TimeZone(..) | NodeError::Territory(_) => Exit::Config,
+            NodeError::Store(_) => Exit::Store,
+        };
+        let trouble = Trouble::new(exit, "The node cannot be opened.").because(&error);
+        trouble.hint("`cuadra doctor` looks at everything and says what to do.")
+    })
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Runtime::new().expect("the system gives threads to a new process");
+    runtime.block_on(work)
 }

@@ -1,10 +1,14 @@
 //! The node: use cases, storage, pages and the command line of one municipality or precinct.
 
 pub mod cli;
+pub mod demo;
 pub mod desk;
 pub mod home;
 pub mod http;
 pub mod insight;
+pub mod open;
 pub mod pages;
+pub mod replication;
+pub mod run;
 pub mod store;
 pub mod views;

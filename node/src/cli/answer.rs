@@ -78,7 +78,7 @@ impl Trouble {
 }
 
 /// Turns an error into something to tell a person.
-pub(super) trait Tell<T> {
+pub(crate) trait Tell<T> {
     /// Says `what` happened; the error and its causes say why.
     fn tell(self, exit: Exit, what: impl Into<String>) -> Result<T, Trouble>;
 }

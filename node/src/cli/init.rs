@@ -141,6 +141,16 @@ impl Init {
         Ok(request_path)
     }
 
+    /// This machine, by the port and the encryption that were chosen.
+    fn usual_origin(&self) -> String {
+        let scheme = if self.plain_http { "http" } else { "https" };
+        let port = self.http.as_deref().and_then(|listen| listen.rsplit_once(':'));
+        match port.map_or("8443", |(_, port)| port) {
+            "0" => format!("{scheme}://localhost"),
+            port => format!("{scheme}://localhost:{port}"),
+        }
+    }
+
     fn name_or_default(&self) -> &str {
         self.name.as_deref().unwrap_or("cuadra")
     }
@@ -169,7 +179,7 @@ impl Init {
             self.population = Some(digits.parse().tell(Exit::Usage, format!("“{answer}” is not a number."))?);
         }
         if self.origin.is_none() {
-            self.origin = Some(question("What do people type in their browser?", "https://localhost:8443")?);
+            self.origin = Some(question("What do people type in their browser?", &self.usual_origin())?);
         }
         Ok(())
     }
@@ -209,9 +219,7 @@ impl Init {
         if let Some(listen) = &self.http {
             set(http, "listen", listen);
         }
-        if let Some(origin) = &self.origin {
-            set(http, "origin", origin);
-        }
+        set(http, "origin", &self.origin.clone().unwrap_or_else(|| self.usual_origin()));
         if self.plain_http {
             set(http, "tls", "off");
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use protocol::ids::FederationId;
-use protocol::roster::{Added, RosterChain, RosterError, SignedRoster};
+use protocol::roster::{Added, Member, RosterChain, RosterError, SignedRoster};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::answer::Tell as _;
@@ -37,8 +37,16 @@ impl Join {
         match &self.roster {
             None => self.write_request(folder, &config, &home),
             Some(roster) => {
-                take_roster(&home, roster, self.federation)?;
-                self.add_peers(&folder.join("cuadra.toml"))
+                let mut peers = Vec::new();
+                for peer in &self.peer {
+                    let bad = || Trouble::new(Exit::Usage, format!("“{peer}” is not NAME=HOST:PORT."));
+                    peers.push(peer.split_once('=').ok_or_else(bad)?);
+                }
+                let versions = read_chain(roster)?;
+                confirm(&home, &versions, self.federation)?;
+                let taken = take_roster(&home, versions)?;
+                add_peers(&folder.join("cuadra.toml"), &peers)?;
+                say_result(&home, &taken)
             }
         }
     }
@@ -56,87 +64,92 @@ impl Join {
         println!("When they send the roster back: cuadra join ROSTER-FILE");
         Ok(())
     }
-
-    /// Adds the first addresses of others to the configuration, comments and all else as they are.
-    fn add_peers(&self, path: &Path) -> Result<(), Trouble> {
-        if self.peer.is_empty() {
-            return Ok(());
-        }
-        let failed = "The addresses could not be added to the configuration.";
-        let text = std::fs::read_to_string(path).tell(Exit::Config, failed)?;
-        let mut document: DocumentMut = text.parse().tell(Exit::Config, failed)?;
-        let federation = document.entry("federation").or_insert_with(toml_edit::table);
-        let federation = federation.as_table_mut().expect("the configuration was read just now");
-        let peers = federation.entry("peers").or_insert(Item::ArrayOfTables(ArrayOfTables::new()));
-        let Some(peers) = peers.as_array_of_tables_mut() else {
-            return Err(
-                Trouble::new(Exit::Config, failed).hint("Write federation.peers as [[federation.peers]].")
-            );
-        };
-        for peer in &self.peer {
-            let Some((name, address)) = peer.split_once('=') else {
-                return Err(Trouble::new(Exit::Usage, format!("“{peer}” is not NAME=HOST:PORT.")));
-            };
-            let mut entry = Table::new();
-            entry.insert("member", value(name));
-            entry.insert("address", value(address));
-            peers.push(entry);
-        }
-        let text = document.to_string();
-        config::Config::parse(&text, "cuadra.toml").tell(Exit::Usage, failed)?;
-        write_whole(path, text.as_bytes()).tell(Exit::Store, failed)
-    }
 }
 
-/// Takes the versions of a roster file that are not held yet. A first one only of the federation that
-/// was named, or that the person at the keyboard confirms.
-pub(crate) fn take_roster(home: &Home, file: &Path, named: Option<FederationId>) -> Result<(), Trouble> {
-    let versions = read_chain(file)?;
-    let mut rosters = home.rosters().tell(Exit::Roster, "The roster that is held cannot be read.")?;
-    if rosters.chain().is_none() {
-        confirm(&versions, named)?;
+/// Adds first addresses of other members to a configuration, comments and all else as they are.
+pub(crate) fn add_peers(path: &Path, peers: &[(&str, &str)]) -> Result<(), Trouble> {
+    if peers.is_empty() {
+        return Ok(());
     }
-    let mut taken = 0;
+    let failed = "The addresses could not be added to the configuration.";
+    let text = std::fs::read_to_string(path).tell(Exit::Config, failed)?;
+    let mut document: DocumentMut = text.parse().tell(Exit::Config, failed)?;
+    let federation = document.entry("federation").or_insert_with(toml_edit::table);
+    let list = federation.as_table_mut().map(|table| {
+        table.entry("peers").or_insert(Item::ArrayOfTables(ArrayOfTables::new())).as_array_of_tables_mut()
+    });
+    let Some(Some(list)) = list else {
+        return Err(
+            Trouble::new(Exit::Config, failed).hint("Write federation.peers as [[federation.peers]].")
+        );
+    };
+    for (name, address) in peers {
+        let mut entry = Table::new();
+        entry.insert("member", value(*name));
+        entry.insert("address", value(*address));
+        list.push(entry);
+    }
+    let text = document.to_string();
+    config::Config::parse(&text, "cuadra.toml").tell(Exit::Usage, failed)?;
+    write_whole(path, text.as_bytes()).tell(Exit::Store, failed)
+}
+
+/// What came of a roster file.
+pub(crate) struct TakenRoster {
+    rosters: Rosters,
+    new: usize,
+    forks: usize,
+}
+
+/// Takes the versions of a roster file that are not held yet. Whoever calls has compared the
+/// federation's id.
+pub(crate) fn take_roster(home: &Home, versions: Vec<SignedRoster>) -> Result<TakenRoster, Trouble> {
+    let rosters = home.rosters().tell(Exit::Roster, "The roster that is held cannot be read.")?;
+    let mut taken = TakenRoster { rosters, new: 0, forks: 0 };
     for version in versions {
-        let judged = rosters.add(version).tell(Exit::Store, "The roster could not be stored.")?;
-        match judged {
-            Ok(Added::Head) => taken += 1,
+        match taken.rosters.add(version).tell(Exit::Store, "The roster could not be stored.")? {
+            Ok(Added::Head) => taken.new += 1,
             Ok(Added::AlreadyHeld) => {}
-            Ok(Added::Fork) => println!(
-                "Warning: this file has a second, different version of a roster that is held. Tell the holders of the root keys."
-            ),
+            Ok(Added::Fork) => taken.forks += 1,
             Err(error) => return Err(refused(&error)),
         }
     }
-    say_result(home, &rosters, taken)
+    Ok(taken)
 }
 
-fn say_result(home: &Home, rosters: &Rosters, taken: usize) -> Result<(), Trouble> {
-    let Some(chain) = rosters.chain() else { return Ok(()) };
+fn say_result(home: &Home, taken: &TakenRoster) -> Result<(), Trouble> {
+    let Some(chain) = taken.rosters.chain() else { return Ok(()) };
     let keys = home.keys().tell(Exit::Roster, "The node's keys cannot be used.")?;
-    let own = own_member(chain, &keys.envelope.verifying_key().to_bytes());
-    println!("{taken} new version(s) taken; version {} is in force.", chain.head().version);
-    match own {
+    if taken.forks > 0 {
+        println!(
+            "Warning: the file has versions that contradict those that are held. The one in force stays;"
+        );
+        println!("tell the holders of the root keys.");
+    }
+    println!("{} new version(s) taken; version {} is in force.", taken.new, chain.head().version);
+    match own_member(chain, &keys.envelope.verifying_key().to_bytes()) {
         Some(member) => println!("This node is listed as “{}”. It can start: cuadra run", member.name),
-        None => println!(
-            "This node is not listed in it yet. Send member-request.json to the holders of the root keys."
-        ),
+        None => {
+            println!("This node is not listed in it yet: send member-request.json to the holders of the");
+            println!("root keys.");
+        }
     }
     Ok(())
 }
 
 /// The member that has this envelope key.
-pub(crate) fn own_member<'a>(
-    chain: &'a RosterChain,
-    envelope: &[u8; 32],
-) -> Option<&'a protocol::roster::Member> {
+pub(crate) fn own_member<'a>(chain: &'a RosterChain, envelope: &[u8; 32]) -> Option<&'a Member> {
     chain.head().members().iter().find(|member| member.keys.iter().any(|key| key.public == *envelope))
 }
 
-fn confirm(versions: &[SignedRoster], named: Option<FederationId>) -> Result<(), Trouble> {
+/// The first roster decides which federation a node belongs to, so a person compares its id.
+fn confirm(home: &Home, versions: &[SignedRoster], named: Option<FederationId>) -> Result<(), Trouble> {
+    let held = home.rosters().tell(Exit::Roster, "The roster that is held cannot be read.")?;
+    if held.chain().is_some() {
+        return Ok(());
+    }
     let genesis = versions.first().ok_or_else(|| Trouble::new(Exit::Roster, "The roster file is empty."))?;
-    let chain = RosterChain::start(genesis.clone()).map_err(|error| refused(&error))?;
-    let federation = chain.federation();
+    let federation = RosterChain::start(genesis.clone()).map_err(|error| refused(&error))?.federation();
     if let Some(named) = named {
         if named == federation {
             return Ok(());

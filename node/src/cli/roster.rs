@@ -113,45 +113,11 @@ impl RosterCommand {
 
 impl Create {
     fn run(&self) -> Result<(), Trouble> {
-        let (count, threshold) = if self.alone { (1, 1) } else { (self.keys, self.threshold) };
-        if threshold > count {
-            let what = format!("{threshold} of {count} keys cannot sign: the threshold is above the keys.");
-            return Err(Trouble::new(Exit::Usage, what));
-        }
-        let file = self.out.join("federation.roster");
-        if file.exists() {
-            let what = format!("{} is there already; nothing was changed.", file.display());
-            return Err(Trouble::new(Exit::Failed, what).hint("Choose another folder with --out."));
-        }
-        let candidates = read_requests(&self.requests)?;
-        std::fs::create_dir_all(&self.out).tell(Exit::Store, "The folder could not be made.")?;
-        let mut keys = Vec::new();
-        for number in 1..=count {
-            let path = self.out.join(format!("root-{number}.key"));
-            keys.push(write_signing_key(&path).tell(Exit::Store, "A root key could not be made.")?);
-        }
-        let now = now();
-        let mut body = RosterBody {
-            federation: FederationId([0; 32]),
-            version: 1,
-            previous: Vec::new(),
-            threshold,
-            root_keys: keys.iter().map(|key| RootKey::ed25519(key.verifying_key().to_bytes())).collect(),
-            issued: now,
-            expires: now.plus(Millis(self.days.max(1) * DAY_MS)),
-            rules_version: RULES_VERSION,
-            members: Vec::new(),
-        };
-        admit(&mut body, candidates, None).map_err(refuse)?;
-        body.sort();
-        let mut signed = SignedRoster::unsigned(&body);
-        keys.iter().for_each(|key| signed.sign(key));
-        let chain =
-            RosterChain::start(signed.clone()).tell(Exit::Roster, "This roster would not be valid.")?;
-        write_chain(&file, &[signed])?;
+        let (keys, threshold) = if self.alone { (1, 1) } else { (self.keys, self.threshold) };
+        let Founding { chain, file } = found(&self.out, &self.requests, keys, threshold, self.days)?;
         println!("The federation {} exists.", chain.federation());
         println!(
-            "Its roster is {}; {threshold} of {count} root keys must sign each later version.",
+            "Its roster is {}; {threshold} of {keys} root keys must sign each later version.",
             file.display()
         );
         if !self.alone {
@@ -161,6 +127,61 @@ impl Create {
         println!("Send the roster to every member; they take it with: cuadra join {}", file.display());
         Ok(())
     }
+}
+
+/// A federation that was just founded.
+pub(crate) struct Founding {
+    /// Its first version.
+    pub chain: RosterChain,
+    /// The file that everybody is sent.
+    pub file: PathBuf,
+}
+
+/// Makes root keys and the first roster, signed by all of them, in the folder `out`.
+pub(crate) fn found(
+    out: &Path,
+    requests: &[PathBuf],
+    keys: u8,
+    threshold: u8,
+    days: u64,
+) -> Result<Founding, Trouble> {
+    if threshold > keys {
+        let what = format!("{threshold} of {keys} keys cannot sign: the threshold is above the keys.");
+        return Err(Trouble::new(Exit::Usage, what));
+    }
+    let file = out.join("federation.roster");
+    if file.exists() {
+        let what = format!("{} is there already; nothing was changed.", file.display());
+        return Err(Trouble::new(Exit::Failed, what).hint("Choose another folder with --out."));
+    }
+    let candidates = read_requests(requests)?;
+    let now = now();
+    let mut body = RosterBody {
+        federation: FederationId([0; 32]),
+        version: 1,
+        previous: Vec::new(),
+        threshold,
+        root_keys: Vec::new(),
+        issued: now,
+        expires: now.plus(Millis(days.max(1) * DAY_MS)),
+        rules_version: RULES_VERSION,
+        members: Vec::new(),
+    };
+    admit(&mut body, candidates, None).map_err(refuse)?;
+    std::fs::create_dir_all(out).tell(Exit::Store, "The folder could not be made.")?;
+    let mut signers = Vec::new();
+    for number in 1..=keys {
+        let path = out.join(format!("root-{number}.key"));
+        let key = write_signing_key(&path).tell(Exit::Store, "A root key could not be made.")?;
+        body.root_keys.push(RootKey::ed25519(key.verifying_key().to_bytes()));
+        signers.push(key);
+    }
+    body.sort();
+    let mut signed = SignedRoster::unsigned(&body);
+    signers.iter().for_each(|key| signed.sign(key));
+    let chain = RosterChain::start(signed.clone()).tell(Exit::Roster, "This roster would not be valid.")?;
+    write_chain(&file, &[signed])?;
+    Ok(Founding { chain, file })
 }
 
 impl Admit {
@@ -337,7 +358,7 @@ impl ChainFile {
 }
 
 /// Reads the versions in a roster file, unverified.
-pub(super) fn read_chain(path: &Path) -> Result<Vec<SignedRoster>, Trouble> {
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<SignedRoster>, Trouble> {
     let bytes = std::fs::read(path).tell(Exit::Roster, format!("{} cannot be read.", path.display()))?;
     decode_chain_file(&bytes).tell(Exit::Roster, format!("{} is not a roster file.", path.display()))
 }

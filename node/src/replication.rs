@@ -1,0 +1,195 @@
+//! Replication as this node does it: the pure replica between the federation's loop and the store.
+//! What the replica asks for is carried out here and decided nowhere here.
+
+mod carrier;
+mod contacts;
+mod rosters;
+mod shelf;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use federation::close::CloseCode;
+use federation::handlers::{Blob, BlobShelf, Decode, Later, Refusal};
+use federation::{Core, Input, Lane, Output};
+use protocol::ids::{BlobId, MemberId, Millis};
+use protocol::message::{BlobWant, Message};
+use protocol::replica::{Arrived, Input as ReplicaInput, Output as ReplicaOutput, Replica};
+use tokio::sync::mpsc;
+
+use crate::store::{Store, WriteError};
+
+pub use carrier::Carrier;
+pub use contacts::Contacts;
+pub use rosters::NodeRosters;
+pub use shelf::NodeShelf;
+
+/// Things asked for and not carried out yet, above which no more frames of peers are taken.
+pub const WORKS_IN_FLIGHT_MAX: usize = 4_096;
+
+/// One thing that the replica asks for.
+pub type Work = ReplicaOutput;
+
+/// The replica as the federation's loop sees it.
+pub struct Bridge {
+    store: Store,
+    replica: Replica,
+    shelf: NodeShelf,
+    out: VecDeque<Output>,
+    works: mpsc::UnboundedSender<Work>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+/// The carrier's end of a bridge. The queue has no bound of its own: above
+/// [`WORKS_IN_FLIGHT_MAX`] the loop takes no more frames, so nothing adds to it.
+pub struct Works {
+    queue: mpsc::UnboundedReceiver<Work>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl Works {
+    /// Waits for the next; none once the loop has ended.
+    pub async fn next(&mut self) -> Option<Work> {
+        self.queue.recv().await
+    }
+    /// The next, if there is one now.
+    pub fn next_now(&mut self) -> Option<Work> {
+        self.queue.try_recv().ok()
+    }
+    /// Counts what is in flight; whoever carries something out says so here when it is done.
+    #[must_use]
+    pub fn counter(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.in_flight)
+    }
+}
+
+impl Bridge {
+    /// A replica of this store, and the queue of what it asks for.
+    #[must_use]
+    pub fn new(store: Store, contacts: Contacts) -> (Self, Works) {
+        let (works, queue) = mpsc::unbounded_channel();
+        let in_flight = Arc::new(AtomicUsize::new(0));
+        let replica = Replica::new(store.member(), store.rosters().as_ref().clone());
+        let shelf = NodeShelf::new(store.clone(), contacts);
+        let bridge =
+            Self { store, replica, shelf, out: VecDeque::new(), works, in_flight: in_flight.clone() };
+        (bridge, Works { queue, in_flight })
+    }
+
+    fn carry(&mut self, output: ReplicaOutput) {
+        match output {
+            ReplicaOutput::Send { peer, lane, message } => {
+                self.out.push_back(Output::Send { peer, lane, frame: Bytes::from(message.encode()) });
+            }
+            ReplicaOutput::Disconnect { peer, why } => {
+                tracing::info!(%peer, %why, "closing a connection");
+                self.out.push_back(Output::Disconnect { peer, code: CloseCode::KeyNotAccepted });
+            }
+            work @ (ReplicaOutput::Store { .. }
+            | ReplicaOutput::RecordRefusal { .. }
+            | ReplicaOutput::Blame { .. }
+            | ReplicaOutput::ClearDue { .. }
+            | ReplicaOutput::SetDue { .. }
+            | ReplicaOutput::InStep { .. }
+            | ReplicaOutput::FetchBlob { .. }
+            | ReplicaOutput::ServeBlob { .. }
+            | ReplicaOutput::OfferRoster { .. }
+            | ReplicaOutput::StoreContact(_)
+            | ReplicaOutput::AutoCommit { .. }) => {
+                self.in_flight.fetch_add(1, Ordering::Relaxed);
+                // The carrier ends only after the loop, when nothing is to be done any more.
+                let _ = self.works.send(work);
+            }
+        }
+    }
+}
+
+impl Core for Bridge {
+    type Frame = Arrived;
+    type Command = ReplicaInput;
+
+    fn handle(&mut self, now: Millis, input: Input<Arrived, ReplicaInput>) {
+        let input = match input {
+            Input::Connected { peer, roster_version } => ReplicaInput::Connected { peer, roster_version },
+            Input::Disconnected(peer) => ReplicaInput::Disconnected { peer },
+            Input::Frame { peer, lane, frame } => ReplicaInput::Arrived { peer, lane, message: frame },
+            Input::Command(command) => command,
+            Input::Woken => ReplicaInput::Tick,
+        };
+        self.replica.handle(now, input, &self.shelf);
+        while let Some(output) = self.replica.poll_output() {
+            self.carry(output);
+        }
+    }
+
+    fn may_have_blob(&mut self, now: Millis, peer: MemberId, want: &BlobWant) -> bool {
+        let message = Arrived::Plain(Message::BlobWant(want.clone()));
+        self.replica.handle(now, ReplicaInput::Arrived { peer, lane: Lane::Blobs, message }, &self.shelf);
+        let mut served = false;
+        let mut rest = Vec::new();
+        while let Some(output) = self.replica.poll_output() {
+            match output {
+                ReplicaOutput::ServeBlob { peer: to, blob, .. } if to == peer && blob == want.blob => {
+                    served = true
+                }
+                // The stream that asked carries this answer itself.
+                ReplicaOutput::Send { message: Message::BlobNone(_), .. } => {}
+                other => rest.push(other),
+            }
+        }
+        for output in rest {
+            self.carry(output);
+        }
+        served
+    }
+
+    fn congested(&self) -> bool {
+        self.replica.congested() || self.in_flight.load(Ordering::Relaxed) >= WORKS_IN_FLIGHT_MAX
+    }
+
+    fn poll_output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    fn restart(&mut self) {
+        // What it knew of peers is in the store or comes again; what it asked for is carried out still.
+        self.replica = Replica::new(self.store.member(), self.store.rosters().as_ref().clone());
+        self.out.clear();
+    }
+
+    fn wake_at(&self) -> Option<Millis> {
+        Some(self.replica.next_wake())
+    }
+}
+
+/// Decodes frames and verifies what is signed in them, in the connections' own tasks.
+pub struct Checker(pub Store);
+
+impl Decode for Checker {
+    type Frame = Arrived;
+
+    fn decode(&self, _peer: MemberId, _lane: Lane, bytes: &[u8]) -> Result<Arrived, Refusal> {
+        let message = Message::decode(bytes).map_err(Refusal::new)?;
+        Ok(Arrived::check(message, &self.0.rosters()))
+    }
+}
+
+/// The store's blobs, for peers that may have them.
+pub struct Blobs(pub Store);
+
+impl BlobShelf for Blobs {
+    fn read(&self, blob: BlobId) -> Later<'_, Option<Blob>> {
+        Box::pin(async move {
+            let read = self.0.read::<_, WriteError, _>(move |r| r.blob(&blob)).await;
+            match read {
+                Ok(found) => found.map(|found| Blob { salt: found.salt, content: found.content.into() }),
+                Err(error) => {
+                    tracing::warn!(%error, "a blob could not be read for a peer");
+                    None
+                }
+            }
+        })
+    }
+}

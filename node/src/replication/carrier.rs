@@ -1,0 +1,320 @@
+//! Carries out what the replica asks for: transactions, fetches, rosters. Small writes are gathered in
+//! their order into one transaction; everything larger runs beside them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use federation::Handle;
+use federation::peers::{PeerState, Peers};
+use protocol::envelope::SignedEnvelope;
+use protocol::ids::{BlobId, DocId, MemberId, commitment};
+use protocol::message::{InlineBlob, Lane};
+use protocol::replica::{Arrival, Input as ReplicaInput, Output as ReplicaOutput};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::{Bridge, Contacts, NodeRosters, Work, Works};
+use crate::desk::{Desk, Link, LinkState};
+use crate::store::{self, Queue, StagedBlob, Tx, WriteError};
+
+/// Small writes in one transaction.
+const SMALL_WRITES_MAX: usize = 256;
+
+/// What carrying out needs; cheap to clone.
+#[derive(Clone)]
+pub struct Carrier {
+    desk: Desk,
+    handle: Handle<Bridge>,
+    rosters: NodeRosters,
+    contacts: Contacts,
+    links: Arc<Mutex<BTreeMap<MemberId, Link>>>,
+}
+
+impl Carrier {
+    /// For a running federation.
+    #[must_use]
+    pub fn new(desk: Desk, handle: Handle<Bridge>, rosters: NodeRosters, contacts: Contacts) -> Self {
+        Self { desk, handle, rosters, contacts, links: Arc::default() }
+    }
+
+    /// Carries out until the loop has ended and everything asked for is done.
+    pub async fn run(self, mut works: Works) {
+        let in_flight = works.counter();
+        let mut running = JoinSet::new();
+        let mut small = Vec::new();
+        while let Some(work) = works.next().await {
+            self.sort(work, &mut small, &mut running, &in_flight);
+            while small.len() < SMALL_WRITES_MAX
+                && let Some(work) = works.next_now()
+            {
+                self.sort(work, &mut small, &mut running, &in_flight);
+            }
+            let count = small.len();
+            self.write_small(std::mem::take(&mut small)).await;
+            in_flight.fetch_sub(count, Ordering::Relaxed);
+            while let Some(ended) = running.try_join_next() {
+                report(ended);
+            }
+        }
+        while let Some(ended) = running.join_next().await {
+            report(ended);
+        }
+    }
+
+    fn sort(
+        &self,
+        work: Work,
+        small: &mut Vec<Work>,
+        running: &mut JoinSet<()>,
+        in_flight: &Arc<AtomicUsize>,
+    ) {
+        if matches!(
+            work,
+            ReplicaOutput::ClearDue { .. }
+                | ReplicaOutput::SetDue { .. }
+                | ReplicaOutput::RecordRefusal { .. }
+        ) {
+            small.push(work);
+            return;
+        }
+        let (carrier, in_flight) = (self.clone(), Arc::clone(in_flight));
+        running.spawn(async move {
+            carrier.carry_out(work).await;
+            in_flight.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    async fn carry_out(&self, work: Work) {
+        match work {
+            ReplicaOutput::Store { doc, envelopes, blobs, lane } => {
+                self.store(doc, envelopes, blobs, lane).await;
+            }
+            ReplicaOutput::FetchBlob { doc, blob, candidates } => self.fetch(doc, blob.id, &candidates).await,
+            ReplicaOutput::OfferRoster { peer, bytes } => match self.rosters.take_signed(&bytes).await {
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%peer, %error, "a roster that a peer sent was not taken"),
+            },
+            ReplicaOutput::StoreContact(record) => {
+                if let Err(error) = self.contacts.keep(record) {
+                    tracing::warn!(%error, "a contact record could not be kept");
+                }
+                self.dial();
+            }
+            ReplicaOutput::AutoCommit { doc, accept } => {
+                if let Err(error) = self.desk.auto_commit(doc, accept).await {
+                    tracing::warn!(%doc, %error, "an accepted handoff was not committed yet");
+                }
+            }
+            ReplicaOutput::InStep { peer, at, documents } => {
+                let documents = u64::try_from(documents).unwrap_or(u64::MAX);
+                self.link(peer, |link| {
+                    link.in_step = Some(at);
+                    link.shared_documents = documents;
+                });
+            }
+            ReplicaOutput::Blame { peer, id, fault } => {
+                tracing::warn!(%peer, %id, %fault, "a peer passed on a copy that is worth nothing");
+            }
+            // Sent by the loop, served on the stream that asked, or gathered above.
+            ReplicaOutput::ServeBlob { .. }
+            | ReplicaOutput::Send { .. }
+            | ReplicaOutput::Disconnect { .. }
+            | ReplicaOutput::ClearDue { .. }
+            | ReplicaOutput::SetDue { .. }
+            | ReplicaOutput::RecordRefusal { .. } => {}
+        }
+    }
+
+    async fn store(&self, doc: DocId, envelopes: Vec<Arrival>, blobs: Vec<InlineBlob>, lane: Lane) {
+        let answer = match self.try_store(envelopes, blobs, lane).await {
+            Ok(()) => ReplicaInput::Stored { doc },
+            Err(error) => {
+                tracing::warn!(%doc, %error, "what a peer sent could not be stored");
+                ReplicaInput::StoreFailed { doc }
+            }
+        };
+        self.tell(answer).await;
+    }
+
+    async fn try_store(
+        &self,
+        envelopes: Vec<Arrival>,
+        blobs: Vec<InlineBlob>,
+        lane: Lane,
+    ) -> Result<(), WriteError> {
+        let store = self.desk.store();
+        let mut staged: Vec<StagedBlob> = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            staged.push(store.stage(blob.salt, blob.content).await?);
+        }
+        let queue = match lane {
+            Lane::Urgent => Queue::Urgent,
+            Lane::Normal => Queue::Normal,
+            Lane::Backfill | Lane::Blobs => Queue::Bulk,
+        };
+        store
+            .write(queue, move |tx: &mut Tx<'_>| {
+                for blob in &staged {
+                    tx.keep_blob(blob)?;
+                }
+                for arrival in &envelopes {
+                    let how = store::Arrival { from: arrival.from, age: arrival.age };
+                    tx.take_in(&arrival.envelope, how)?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    async fn fetch(&self, doc: DocId, blob: BlobId, candidates: &[MemberId]) {
+        let answer = match self.try_fetch(doc, blob, candidates).await {
+            Ok(()) => ReplicaInput::BlobStored { blob },
+            Err(error) => {
+                tracing::debug!(%blob, %error, "a blob was not fetched");
+                ReplicaInput::FetchFailed { blob }
+            }
+        };
+        self.tell(answer).await;
+    }
+
+    async fn try_fetch(
+        &self,
+        doc: DocId,
+        blob: BlobId,
+        candidates: &[MemberId],
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let fetched = self.handle.fetch(doc, blob, candidates).await?;
+        debug_assert_eq!(commitment(&fetched.salt, &fetched.content), blob);
+        let staged = self.desk.store().stage(fetched.salt, fetched.content.to_vec()).await?;
+        let keep = move |tx: &mut Tx<'_>| -> Result<(), WriteError> {
+            tx.keep_blob(&staged)?;
+            tx.event(store::What::Incident, Some(doc))
+        };
+        self.desk.store().write(Queue::Bulk, keep).await?;
+        Ok(())
+    }
+
+    async fn write_small(&self, works: Vec<Work>) {
+        if works.is_empty() {
+            return;
+        }
+        let write = move |tx: &mut Tx<'_>| -> Result<(), WriteError> {
+            for work in &works {
+                write_one(tx, work)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = self.desk.store().write(Queue::Normal, write).await {
+            // Nothing is lost by it: what is due stays due, and is confirmed anew at the next digest.
+            tracing::warn!(%error, "what peers confirmed could not be stored");
+        }
+    }
+
+    /// Tells the loop; without it there is nobody to tell.
+    pub async fn tell(&self, input: ReplicaInput) {
+        if self.handle.command(input).await.is_err() {
+            tracing::debug!("the federation has stopped");
+        }
+    }
+
+    /// Dials whoever is listed now.
+    pub fn dial(&self) {
+        let store = self.desk.store();
+        let configured = &self.desk.config().federation.peers;
+        self.handle.set_contacts(self.contacts.to_dial(store.rosters().head(), configured, store.member()));
+    }
+
+    /// Tells the replica of every envelope that this node writes, after its commit.
+    pub async fn tell_written(self, mut stop: watch::Receiver<bool>) {
+        let mut commits = self.desk.commits();
+        loop {
+            let committed = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                committed = commits.recv() => committed,
+            };
+            use tokio::sync::broadcast::error::RecvError;
+            match committed {
+                Ok(committed) => {
+                    for envelope in committed.wrote.iter() {
+                        let doc = envelope.header().doc;
+                        self.tell(ReplicaInput::Wrote { doc, envelopes: vec![envelope.clone()] }).await;
+                    }
+                }
+                // What was missed is due, and goes with the next comparison.
+                Err(RecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "commits came faster than they were told")
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// Tells the replica and the dialler of every newer roster.
+    pub async fn tell_rosters(self, mut stop: watch::Receiver<bool>) {
+        use federation::handlers::Rosters as _;
+        let mut head = self.rosters.head();
+        loop {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                changed = head.changed() => if changed.is_err() { return },
+            }
+            self.dial();
+            let chain = self.desk.store().rosters().as_ref().clone();
+            self.tell(ReplicaInput::RosterChanged(chain)).await;
+        }
+    }
+
+    /// Tells the screens how each peer is reached.
+    pub async fn tell_peers(self, mut stop: watch::Receiver<bool>) {
+        let mut peers = self.handle.peers();
+        loop {
+            let now: Peers = peers.borrow_and_update().clone();
+            for (peer, status) in now.iter() {
+                let state = match status.state {
+                    PeerState::Connected => LinkState::Connected,
+                    PeerState::Connecting => LinkState::Connecting,
+                    PeerState::Away => LinkState::Away,
+                };
+                self.link(*peer, |link| {
+                    link.state = state;
+                    link.since = status.since;
+                });
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                changed = peers.changed() => if changed.is_err() { return },
+            }
+        }
+    }
+
+    fn link(&self, peer: MemberId, change: impl FnOnce(&mut Link)) {
+        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = links.entry(peer).or_default();
+        change(link);
+        self.desk.set_link(peer, *link);
+    }
+}
+
+fn write_one(tx: &mut Tx<'_>, work: &Work) -> Result<(), WriteError> {
+    if let ReplicaOutput::ClearDue { peer, doc, at } = work {
+        tx.clear_due_at(*peer, *doc, at)?;
+    }
+    if let ReplicaOutput::SetDue { peer, docs } = work {
+        for doc in docs {
+            tx.set_due_to(*peer, *doc)?;
+        }
+    }
+    if let ReplicaOutput::RecordRefusal { peer, refusal, bytes, .. } = work
+        && let Ok(envelope) = SignedEnvelope::decode(bytes)
+    {
+        tx.refuse(&envelope, *peer, *refusal)?;
+    }
+    Ok(())
+}
+
+fn report(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a task of the replication failed");
+    }
+}

@@ -1,0 +1,73 @@
+//! What the replica reads: the store and the contact records, as they are committed.
+
+use std::sync::Arc;
+
+use protocol::contact::SignedContact;
+use protocol::digest::Fingerprint;
+use protocol::document::Document;
+use protocol::envelope::BlobRef;
+use protocol::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
+use protocol::limits::BLOB_INLINE_BYTES_MAX;
+use protocol::message::InlineBlob;
+use protocol::replica::{DueOrder, DueRow, Shelf};
+
+use super::contacts::Contacts;
+use crate::store::{Reader, Store, WriteError};
+
+/// The node's shelf.
+pub struct NodeShelf {
+    store: Store,
+    contacts: Contacts,
+}
+
+impl NodeShelf {
+    /// Over this store and these contact records.
+    #[must_use]
+    pub fn new(store: Store, contacts: Contacts) -> Self {
+        Self { store, contacts }
+    }
+
+    /// Reads on this thread. A store that cannot be read holds nothing for now: the writer meets the
+    /// same fault and ends the node.
+    fn read<T: Default>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, WriteError>) -> T {
+        self.store.read_here(work).unwrap_or_else(|error: WriteError| {
+            tracing::error!(%error, "the store could not be read for replication");
+            T::default()
+        })
+    }
+}
+
+impl Shelf for NodeShelf {
+    fn document(&self, doc: &DocId) -> Option<Arc<Document>> {
+        self.read(|r| r.document(*doc)).map(Arc::new)
+    }
+    fn refused(&self, id: &EnvelopeId) -> bool {
+        self.read(|r| r.refused(id))
+    }
+    fn written(&self, id: &EnvelopeId) -> Option<Millis> {
+        self.read(|r| r.written(id))
+    }
+    fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow> {
+        self.read(|r| r.due_rows(*peer, after, limit))
+    }
+    fn shared(&self, peer: &MemberId) -> Vec<(DocId, Fingerprint)> {
+        self.read(|r| r.shared_with(*peer))
+    }
+    fn holds_blob(&self, blob: &BlobId) -> bool {
+        self.read(|r| r.has_blob(blob))
+    }
+    fn small_blob(&self, blob: &BlobId) -> Option<InlineBlob> {
+        let found = self.read(|r| r.blob(blob))?;
+        let small = found.content.len() <= BLOB_INLINE_BYTES_MAX;
+        small.then_some(InlineBlob { id: *blob, salt: found.salt, content: found.content })
+    }
+    fn missing_blobs(&self, limit: usize) -> Vec<(DocId, BlobRef)> {
+        self.read(|r| r.missing_blobs(limit))
+    }
+    fn accepted_offers(&self) -> Vec<DocId> {
+        self.read(|r| r.accepted_offers())
+    }
+    fn contacts(&self) -> Vec<SignedContact> {
+        self.contacts.all()
+    }
+}
