@@ -1,5 +1,6 @@
 //! `cargo dev`: what a developer of cuadra runs beside the tests.
 
+mod bench;
 mod federation;
 mod limits;
 mod simulation;
@@ -21,6 +22,8 @@ enum Tool {
     Federation,
     /// Make the pictures of the README anew, in docs/pictures
     Pictures,
+    /// Measure the release over real processes, beside what this machine can do
+    Bench(bench::Bench),
     /// Play seeds of the simulator
     Sim {
         /// Which, such as 0..300
@@ -47,6 +50,7 @@ fn main() -> anyhow::Result<()> {
     match dev.tool {
         Tool::Federation => tokio::runtime::Runtime::new()?.block_on(federation::serve()),
         Tool::Pictures => pictures(root),
+        Tool::Bench(bench) => bench::run(root, &bench),
         Tool::Sim { seed: Some(seed), replay, .. } => simulation::one(seed, replay),
         Tool::Sim { seeds, .. } => simulation::sweep(seeds),
         Tool::Limits { check } => limits::write(root, check),

@@ -1,0 +1,125 @@
+//! One SQLite writer, as durable as a node's: WAL, synchronous=FULL. The tables and indexes are the
+//! node's own file; the rows have the shape and the random keys of what one envelope leaves behind.
+
+use std::time::Instant;
+
+use rusqlite::{Connection, params};
+
+/// The node's tables and indexes.
+const TABLES: &str = include_str!("../../../../node/src/store/schema/node_0001.sql");
+/// Commits in one run.
+const COMMITS: usize = 300;
+/// Documents in one run of inserts, of six envelopes each.
+const DOCUMENTS: usize = 1_000;
+/// Envelopes in one commit, as many as a node puts in one.
+const ENVELOPES_PER_COMMIT: usize = 128;
+/// Bytes of an envelope.
+const ENVELOPE_BYTES: usize = 460;
+
+/// Time of each of many small commits, µs.
+pub fn commits() -> anyhow::Result<Vec<f64>> {
+    let folder = tempfile::tempdir()?;
+    let db = open(folder.path())?;
+    db.execute_batch("CREATE TABLE one (id BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT")?;
+    let mut insert = db.prepare("INSERT INTO one (id, body) VALUES (?1, ?2)")?;
+    let mut times = Vec::with_capacity(COMMITS);
+    for _ in 0..COMMITS {
+        let id = random()?;
+        let began = Instant::now();
+        insert.execute(params![id, [0_u8; ENVELOPE_BYTES]])?;
+        times.push(began.elapsed().as_secs_f64() * 1e6);
+    }
+    Ok(times)
+}
+
+/// One run of inserts.
+pub struct Run {
+    /// All rows of one envelope, µs.
+    pub envelope_us: f64,
+    /// Rows a second.
+    pub rows_per_second: f64,
+}
+
+/// Inserts the rows of many documents in large commits.
+pub fn inserts() -> anyhow::Result<Run> {
+    let folder = tempfile::tempdir()?;
+    let mut db = open(folder.path())?;
+    db.execute_batch(TABLES)?;
+    db.set_prepared_statement_cache_capacity(64);
+    let members = [random()?, random()?];
+    let mut queue = Vec::with_capacity(DOCUMENTS * 6);
+    for _ in 0..DOCUMENTS {
+        let doc = random()?;
+        for place in 0..6 {
+            queue.push((random()?, doc, place));
+        }
+    }
+    let mut rows = 0;
+    let began = Instant::now();
+    for batch in queue.chunks(ENVELOPES_PER_COMMIT) {
+        let commit = db.transaction()?;
+        for (id, doc, place) in batch {
+            rows += envelope(&commit, id, doc, *place, &members)?;
+        }
+        commit.commit()?;
+    }
+    let took = began.elapsed().as_secs_f64();
+    let envelopes = super::super::statistics::count(queue.len());
+    Ok(Run { envelope_us: took * 1e6 / envelopes, rows_per_second: f64::from(rows) / took })
+}
+
+/// The rows of one envelope: its log entry, its document, its incident, who sees it, what is due, an event.
+fn envelope(
+    db: &Connection,
+    id: &[u8; 32],
+    doc: &[u8; 32],
+    place: i64,
+    members: &[[u8; 32]; 2],
+) -> rusqlite::Result<u32> {
+    let [us, peer] = members;
+    db.prepare_cached(
+        "INSERT INTO envelope (id, doc, author, bytes, received_ms) VALUES (?1, ?2, ?3, ?4, 1)",
+    )?
+    .execute(params![id, doc, us, [0_u8; ENVELOPE_BYTES]])?;
+    db.prepare_cached("INSERT INTO event (what, doc) VALUES ('incident', ?1)")?.execute(params![doc])?;
+    db.prepare_cached(
+        "INSERT INTO document (id, class, fingerprint, heads, urgent) VALUES (?1, 1, ?2, ?2, 1)
+         ON CONFLICT (id) DO UPDATE SET fingerprint = ?2, heads = ?2",
+    )?
+    .execute(params![doc, id])?;
+    if place > 0 {
+        db.prepare_cached("UPDATE incident SET envelope = ?2, step = ?3, changed_ms = ?3 WHERE doc = ?1")?
+            .execute(params![doc, id, place])?;
+        return Ok(4);
+    }
+    db.prepare_cached("INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES (?1, ?2, 1, 0, 0)")?
+        .execute(params![doc, us])?;
+    db.prepare_cached(
+        "INSERT INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact, source, opened_ms, period,
+         day, author, owner, answering, step, touched, saw_it_too, crews, changed_ms)
+         VALUES (?1, ?2, 4, 1, 'CL-13130', 7, -33.5, -70.6, 0, 1, ?3, 1, 1, ?4, ?4, ?4, 0, 0, 0, 0, 1)",
+    )?
+    .execute(params![doc, id, i64::from(u32::from_be_bytes([0, id[0], id[1], id[2]])), us])?;
+    for member in [us, peer] {
+        db.prepare_cached("INSERT INTO audience (doc, member) VALUES (?1, ?2)")?
+            .execute(params![doc, member])?;
+        db.prepare_cached("INSERT INTO incident_member (doc, member) VALUES (?1, ?2)")?
+            .execute(params![doc, member])?;
+    }
+    db.prepare_cached("INSERT INTO due (peer, doc, since_ms, urgent) VALUES (?1, ?2, 1, 1)")?
+        .execute(params![peer, doc])?;
+    Ok(10)
+}
+
+fn open(folder: &std::path::Path) -> anyhow::Result<Connection> {
+    let db = Connection::open(folder.join("reference.db"))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    Ok(db)
+}
+
+fn random() -> anyhow::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
+    Ok(bytes)
+}
