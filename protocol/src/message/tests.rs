@@ -203,3 +203,16 @@ fn have_is_paged_and_bounded() {
         assert!(told.last().unwrap().last);
     }
 }
+
+#[test]
+fn messages_have_their_golden_bytes() {
+    let doc = DocId([7; 32]);
+    let have = Message::Have(Have { doc, page: 0, last: true, asks: true, heads: vec![EnvelopeId([9; 32])] });
+    let (seven, nine) = ("07".repeat(32), "09".repeat(32));
+    assert_eq!(hex::encode(have.encode()), format!("0b{seven}0001010001{nine}"));
+    let digest = crate::digest::Digest::of([(doc, Fingerprint([8; 32]))]);
+    assert_eq!(
+        hex::encode(digest.root().0),
+        "96328d8db7803e848ca90647eaad418589905956816c44110b4ab439ea126ca2"
+    );
+}
