@@ -50,7 +50,7 @@ pub use reader::Reader;
 pub use tx::Tx;
 pub use writer::Queue;
 
-use limits::{BALLAST_BYTES, BUSY_MS_MAX, COMMITS_LAG_MAX, READERS_MAX, RED_LINE_PAGES};
+use limits::{BALLAST_BYTES, BUSY_MS_MAX, COMMITS_LAG_MAX, READERS_MAX, RED_LINE_PAGES, WAL_PAGES};
 use reader::{Pair, Readers};
 use seal::Key;
 use writer::Queues;
@@ -288,6 +288,15 @@ impl Store {
         .await
     }
 
+    /// Erases a person and answers once nothing of their key is left in this node's files, the
+    /// write-ahead log included. Other copies of the data stay unreadable without it.
+    pub async fn erase_person(&self, person: PersonId) -> Result<(), WriteError> {
+        self.write(Queue::Normal, move |tx| tx.erase_person(person)).await?;
+        let folder = self.inner.folder.clone();
+        let emptied = tokio::task::spawn_blocking(move || empty_logs(&folder)).await;
+        emptied.unwrap_or_else(|_| Err(WriteError::Broken("emptying the log panicked".into())))
+    }
+
     /// Finishes what is queued, then stops the writer. Later writes are refused. Blocks.
     pub fn stop(&self) {
         self.inner.stop();
@@ -319,12 +328,26 @@ fn connect(folder: &Path) -> Result<Pair, OpenError> {
         db.set_prepared_statement_cache_capacity(128);
         db.pragma_update(None, "journal_mode", "WAL")?;
         db.pragma_update(None, "synchronous", "FULL")?;
+        db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
         db.pragma_update(None, "trusted_schema", false)?;
         Ok(db)
     };
     Ok(Pair { db: open("node.db")?, keys: open("keys.db")? })
+}
+
+/// Moves everything into the databases and cuts their write-ahead logs to nothing. A reader in the
+/// middle of a long read makes it wait, at most [`BUSY_MS_MAX`].
+fn empty_logs(folder: &Path) -> Result<(), WriteError> {
+    let pair = connect(folder).map_err(|error| WriteError::Broken(error.to_string()))?;
+    for db in [&pair.keys, &pair.db] {
+        let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy {
+            return Err(WriteError::Broken("a long read keeps the old log".into()));
+        }
+    }
+    Ok(())
 }
 
 fn connect_reader(folder: &Path) -> Result<Pair, OpenError> {

@@ -10,6 +10,7 @@ use protocol::operation::{
 };
 
 use super::alerts::clipped;
+use super::show::audit_read;
 use super::{ActError, Desk, Viewer};
 use crate::store::limits::FIELD_BYTES_MAX;
 use crate::store::{AuditEntry, BlobNotes, IncidentRow, PersonId, Queue, StagedBlob, Tx};
@@ -311,15 +312,21 @@ impl Desk {
         blob: Option<(BlobClass, StagedBlob)>,
         make: impl Fn(&Scene<'_>) -> Made + Send + Sync + 'static,
     ) -> Result<IncidentDetailView, ActError> {
+        // The answer shows an operator who reported: that is logged in the same transaction.
+        let reads = matches!(viewer, Viewer::Operator(_)) && self.reads_first(person, doc);
         let work = move |tx: &mut Tx<'_>| -> Result<(), ActError> {
             let operations = make(&scene(tx, person, doc)?)?;
             let mut blob = blob.clone();
             for operation in operations {
                 write_one(tx, viewer, doc, operation, blob.take())?;
             }
-            Ok(())
+            if reads { audit_read(tx, person, doc).map_err(ActError::Store) } else { Ok(()) }
         };
-        self.store().write(Queue::Urgent, work).await?;
+        let done = self.store().write(Queue::Urgent, work).await;
+        if done.is_err() && reads {
+            self.forget_read(person, doc);
+        }
+        done?;
         self.incident(viewer, doc).await
     }
 

@@ -1,5 +1,7 @@
 //! What a viewer is shown of incidents: only what is true, and only what they may see.
 
+use std::sync::PoisonError;
+
 use config::cells::{cell_center, distance_band};
 use protocol::document::Document;
 use protocol::fold::Fold;
@@ -8,8 +10,9 @@ use protocol::kind::{Kind, Urgency};
 use protocol::operation::{Point, Step};
 
 use super::{ActError, Desk, Viewer};
+use crate::store::limits::READS_REMEMBERED_MAX;
 use crate::store::{
-    AuditEntry, BlobNotes, IncidentQuery, IncidentRow, PersonId, PersonRow, Queue, Reader, Visibility,
+    AuditEntry, BlobNotes, IncidentQuery, IncidentRow, PersonId, PersonRow, Queue, Reader, Tx, Visibility,
     WriteError,
 };
 use crate::views::{IncidentDetailView, IncidentView, NodeNameView, PointView, ReporterView};
@@ -117,20 +120,40 @@ impl Desk {
 
     /// An operator reads who reported: logged once for each incident, and seen by the resident.
     async fn log_read(&self, operator: PersonId, doc: DocId) -> Result<(), ActError> {
-        let new =
-            self.inner.read.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert((operator, doc));
-        if !new {
+        if !self.reads_first(operator, doc) {
             return Ok(());
         }
-        let concerned = self.store().read(move |r| r.alert_of(doc)).await?.and_then(|alert| alert.reporter);
-        let entry = AuditEntry {
-            who: Viewer::Operator(operator).audit_name(),
-            what: "read reporter".into(),
-            on: doc.to_string(),
-            why: "answering the incident".into(),
-        };
-        Ok(self.store().write(Queue::Normal, move |tx| tx.audit(concerned, &entry)).await?)
+        let logged = self.store().write(Queue::Normal, move |tx| audit_read(tx, operator, doc)).await;
+        if logged.is_err() {
+            self.forget_read(operator, doc);
+        }
+        Ok(logged?)
     }
+
+    /// True the first time that this operator reads who reported this incident.
+    pub(super) fn reads_first(&self, operator: PersonId, doc: DocId) -> bool {
+        let mut read = self.inner.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if read.len() >= READS_REMEMBERED_MAX {
+            read.clear();
+        }
+        read.insert((operator, doc))
+    }
+
+    pub(super) fn forget_read(&self, operator: PersonId, doc: DocId) {
+        self.inner.read.lock().unwrap_or_else(PoisonError::into_inner).remove(&(operator, doc));
+    }
+}
+
+/// The audit row of an operator who reads who reported, if anybody did.
+pub(super) fn audit_read(tx: &mut Tx<'_>, operator: PersonId, doc: DocId) -> Result<(), WriteError> {
+    let Some(alert) = tx.reader().alert_of(doc)? else { return Ok(()) };
+    let entry = AuditEntry {
+        who: Viewer::Operator(operator).audit_name(),
+        what: "read reporter".into(),
+        on: doc.to_string(),
+        why: "answering the incident".into(),
+    };
+    tx.audit(alert.reporter, &entry)
 }
 
 impl Showing<'_> {
@@ -145,7 +168,9 @@ impl Showing<'_> {
         let own = self.is_own(row.doc)?;
         let words = if involved || own { self.words(row)? } else { None };
         let exact = words.as_ref().and_then(BlobNotes::place).or(row.place.filter(|_| row.exact));
-        let place = exact.or(row.place).or_else(|| cell_center(row.cell));
+        // Of a private kind others learn that it is, never where.
+        let hidden = desk.is_private(row.kind) && !involved && !own;
+        let place = exact.or(row.place).or_else(|| cell_center(row.cell)).filter(|_| !hidden);
         let offered_to_us = row.offered_to == Some(us);
         Ok(IncidentView {
             id: row.doc.to_string(),
@@ -154,9 +179,9 @@ impl Showing<'_> {
             urgency: urgency_name(row.urgency).to_owned(),
             code: row.code.to_string(),
             place: if row.code == Code::OUTSIDE { String::new() } else { desk.place_name(row.code) },
-            cell: if row.cell.0 == 0 { String::new() } else { format!("{:x}", row.cell.0) },
+            cell: if row.cell.0 == 0 || hidden { String::new() } else { format!("{:x}", row.cell.0) },
             point: place.map(point_view),
-            point_exact: exact.is_some(),
+            point_exact: exact.is_some() && !hidden,
             source: name_of(&row.source),
             status: status_of(row).to_owned(),
             outcome: row.outcome.map(|outcome| name_of(&outcome)),

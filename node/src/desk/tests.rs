@@ -374,3 +374,68 @@ async fn an_old_alarm_rings_nobody_and_a_flood_goes_to_the_bulk_queue() {
     let shown = b.show(beto, doc).await.incident;
     assert!(shown.late && !shown.ringing);
 }
+
+#[tokio::test]
+async fn a_photo_is_pixels_only_sealed_on_disk_and_shown_to_who_may_see_it() {
+    let federation = Federation::new(2);
+    let (a, b) = (node(&federation, 0), node(&federation, 1));
+    let (rosa, luis) = (a.resident("Rosa", None).await, a.resident("Luis", None).await);
+    let (ana, beto) = (a.operator("Ana").await, b.operator("Beto").await);
+    let doc = doc_of(&a.desk.raise_alert(rosa, sos(1, Some(inside(1)))).await.unwrap().id);
+    let mut noisy = image::RgbImage::new(300, 200);
+    for (x, y, pixel) in noisy.enumerate_pixels_mut() {
+        *pixel = image::Rgb([(x * 7 + y * 13) as u8, (x * y) as u8, (x ^ y) as u8]);
+    }
+    let mut file = Vec::new();
+    noisy.write_to(&mut std::io::Cursor::new(&mut file), image::ImageFormat::Png).unwrap();
+    let refused = a.desk.add_media(luis, doc, file.clone()).await;
+    assert!(matches!(refused, Err(MediaError::Act(ActError::NotFound))), "{refused:?}");
+    let refused = a.desk.add_media(rosa, doc, b"GIF89a no".to_vec()).await;
+    assert!(matches!(refused, Err(MediaError::Picture(PictureFault::NotAPicture))), "{refused:?}");
+    let blob = a.desk.add_media(rosa, doc, file).await.unwrap();
+
+    for viewer in [rosa, ana] {
+        let media = a.desk.media(viewer, blob).await.unwrap();
+        assert!(media.bytes.starts_with(b"\xff\xd8\xff"));
+        assert_eq!(a.show(viewer, doc).await.timeline[1].photos, [blob.to_string()]);
+    }
+    for viewer in [luis, Viewer::Nobody] {
+        assert!(matches!(a.desk.media(viewer, blob).await, Err(ActError::NotFound)));
+    }
+    let path = a.folder.path().join("blobs").join(&blob.to_string()[..2]).join(blob.to_string());
+    let sealed = std::fs::read(path).unwrap();
+    assert!(!sealed.windows(3).any(|window| window == b"\xff\xd8\xff"));
+
+    // The other node gets the document first and the photo later.
+    a.send(doc, &b).await;
+    assert!(b.show(beto, doc).await.timeline[1].detail_pending);
+    let missing = b.desk.store().read_here(|r| r.missing_blobs(10)).unwrap();
+    assert_eq!(missing.len(), 2, "the words and the photo");
+    let content = a.desk.store().read_here(|r| r.blob(&blob)).unwrap().unwrap();
+    let staged = b.desk.store().stage(content.salt, content.content).await.unwrap();
+    assert_eq!(staged.id(), blob, "the commitment holds");
+    b.desk.store().write(Queue::Bulk, move |tx| tx.keep_blob(&staged)).await.unwrap();
+    assert!(!b.show(beto, doc).await.timeline[1].detail_pending);
+    assert_eq!(b.desk.media(beto, blob).await.unwrap(), a.desk.media(ana, blob).await.unwrap());
+}
+
+#[tokio::test]
+async fn the_country_shows_of_a_private_incident_only_that_it_is() {
+    let federation = Federation::new(2);
+    let (a, nation) = (node(&federation, 0), node(&federation, federation.precinct() + 1));
+    let rosa = a.resident("Rosa", None).await;
+    for (secret, kind) in [(1, "domestic_violence"), (2, "robbery")] {
+        let alert = NewAlert { kind: Kind::by_name(kind).unwrap(), ..sos(secret, Some(inside(0))) };
+        let doc = doc_of(&a.desk.raise_alert(rosa, alert).await.unwrap().id);
+        a.send(doc, &nation).await;
+        let shown = nation.desk.incident(Viewer::Nobody, doc).await;
+        assert!(matches!(shown, Err(ActError::NotFound)), "lists only");
+    }
+    let country = nation.desk.country(None).await.unwrap();
+    assert_eq!((country.ticker.len(), country.open_now), (2, 2));
+    for row in country.ticker {
+        assert_eq!(row.point.is_some(), row.kind == "robbery");
+        assert_eq!(row.cell.is_empty(), row.kind != "robbery");
+        assert!(row.text.is_none() && !row.point_exact && !row.ringing);
+    }
+}

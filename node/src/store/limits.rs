@@ -44,3 +44,9 @@ pub const OPERATOR_SESSION_MS: u64 = 12 * 60 * 60 * 1_000;
 pub const SUMMARY_MONTHS_MAX: usize = 24;
 /// Refusals kept for people to read. More: the oldest go.
 pub const REFUSALS_KEPT_MAX: u64 = 10_000;
+/// Reads of who reported that are remembered, so that a page that refreshes itself is one read. More:
+/// forgotten, and logged again.
+pub const READS_REMEMBERED_MAX: usize = 10_000;
+/// Pages of the write-ahead log after which they are moved into the database. More: the log grows until
+/// the last reader of them is done.
+pub const WAL_PAGES: u32 = 4_000;

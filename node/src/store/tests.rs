@@ -155,7 +155,15 @@ async fn personal_fields_are_found_in_no_file_and_erasing_makes_them_unreadable(
     let kept = store.read_here(|r| r.audit_of(person, 10)).unwrap();
     assert_eq!(kept[0].entry.as_ref().unwrap().why, "canario purpose");
 
-    store.write(Queue::Normal, move |tx| tx.erase_person(person)).await.unwrap();
+    let key = store.read_here(|r| r.keys().person(person.0)).unwrap().unwrap();
+    let holds_key = || {
+        let files = ["keys.db", "keys.db-wal", "node.db", "node.db-wal"].map(|name| folder.path().join(name));
+        let bytes: Vec<u8> = files.iter().flat_map(|path| std::fs::read(path).unwrap_or_default()).collect();
+        bytes.windows(32).any(|window| window == key.as_bytes())
+    };
+    assert!(holds_key());
+    store.erase_person(person).await.unwrap();
+    assert!(!holds_key(), "the key is left in a file");
     assert_eq!(store.read_here(|r| r.person(person)).unwrap(), None);
     assert_eq!(store.read_here(|r| r.audit_of(person, 10)).unwrap()[0].entry, None);
     assert_eq!(store.read_here(|r| r.check_audit()).unwrap(), Ok(1), "the chain stays whole");
@@ -280,4 +288,146 @@ async fn a_failure_half_way_through_an_append_leaves_nothing() {
     let next = store.write(Queue::Urgent, move |tx| tx.append(Some(doc), &step, None)).await.unwrap();
     assert_eq!(next.header().seq.0, 2);
     assert_eq!(store.read_here(|r| r.due_of(federation.id(1))).unwrap().0, 1);
+}
+
+#[tokio::test]
+async fn urgent_jobs_go_before_everything_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let mut started = Some(started);
+    // Keeps the writer busy until the others wait.
+    let busy = {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store
+                .write(Queue::Bulk, move |_| {
+                    let _ = started.take().map(|started| started.send(()));
+                    let _ = released.recv();
+                    Ok::<_, WriteError>(())
+                })
+                .await
+        })
+    };
+    has_started.await.unwrap();
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut waiting = Vec::new();
+    for queue in [Queue::Bulk, Queue::Normal, Queue::Bulk, Queue::Urgent, Queue::Normal, Queue::Urgent] {
+        let order = order.clone();
+        let mut job = Box::pin(store.write(queue, move |_| {
+            order.lock().unwrap().push(queue);
+            Ok::<_, WriteError>(())
+        }));
+        // The first poll queues it.
+        let queued = std::future::poll_fn(|context| std::task::Poll::Ready(job.as_mut().poll(context))).await;
+        assert!(queued.is_pending());
+        waiting.push(job);
+    }
+    release.send(()).unwrap();
+    for job in waiting {
+        job.await.unwrap();
+    }
+    busy.await.unwrap().unwrap();
+    let order = order.lock().unwrap().clone();
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[tokio::test]
+async fn only_the_job_that_does_not_fit_fails_on_a_full_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_with(folder.path(), Some(120));
+    let large = store.write(Queue::Normal, |tx| -> Result<(), WriteError> {
+        for n in 0..5_000 {
+            tx.household(&format!("Los Olmos {n}"), LA_PINTANA, Millis(5))?;
+        }
+        Ok(())
+    });
+    let other = Profile { address: "Los Robles 1".into(), ..rosa() };
+    let (before, full, after) = tokio::join!(add(&store, rosa()), large, add(&store, other));
+    assert!(matches!(full, Err(WriteError::Full)), "{full:?}");
+    let (before, after) = (before.unwrap(), after.unwrap());
+    assert_eq!(store.read_here(|r| r.person(before)).unwrap().unwrap().profile, rosa());
+    assert!(store.read_here(|r| r.person(after)).unwrap().is_some());
+    assert_eq!(store.read_here(|r| r.households_before(LA_PINTANA, Millis(6))).unwrap(), 2);
+    assert!(!folder.path().join("ballast").exists(), "the reserve was freed");
+}
+
+#[tokio::test]
+async fn a_failed_disk_fails_everybody_who_waits_and_says_that_the_process_must_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let failing = store.write(Queue::Normal, |_| Err::<(), _>(WriteError::Io));
+    let (failed, neighbour) = tokio::join!(failing, add(&store, rosa()));
+    assert!(matches!(failed, Err(WriteError::Io)), "{failed:?}");
+    assert!(neighbour.is_err(), "nothing is acknowledged from a disk that failed");
+    store.fatal().wait_for(|failed| *failed).await.unwrap();
+    assert!(matches!(add(&store, rosa()).await, Err(WriteError::Stopped)));
+}
+
+#[tokio::test]
+async fn a_command_beside_the_running_node_writes_into_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (running, beside) = (open(folder.path()), open(folder.path()));
+    let (a, b) = tokio::join!(add(&running, rosa()), add(&beside, rosa()));
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert_ne!(a, b);
+    for store in [&running, &beside] {
+        for person in [a, b] {
+            assert_eq!(store.read_here(|r| r.person(person)).unwrap().unwrap().profile, rosa());
+        }
+        assert_eq!(store.read_here(|r| r.households_before(LA_PINTANA, Millis(9))).unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn what_is_due_is_paged_in_order_and_cleared_only_for_what_was_confirmed() {
+    use protocol::author::Draft;
+    use protocol::digest::Fingerprint;
+    use protocol::fixture::{code, open as opening, somebody};
+    use protocol::operation::{Operation, Step};
+    let folder = tempfile::tempdir().unwrap();
+    let federation = Federation::new(2);
+    let store = open_as(folder.path(), &federation, 0, None);
+    let peer = federation.id(1);
+    let draft =
+        |operation| Draft { operation, blobs: Vec::new(), answers: Vec::new(), written_at: Millis(1_000) };
+    let mut docs = Vec::new();
+    for (seed, kind) in ["noise", "sos", "rubbish", "fire"].into_iter().enumerate() {
+        let kind = protocol::kind::Kind::by_name(kind).unwrap();
+        let mut operation = opening(code(0), kind, &[peer], None, u64::try_from(seed).unwrap());
+        if let Operation::Open(open) = &mut operation {
+            open.urgency = kind.urgency;
+        }
+        let draft = draft(operation);
+        let kept = store.write(Queue::Urgent, move |tx| tx.append(None, &draft, None)).await.unwrap();
+        docs.push(kept.header().doc);
+    }
+    let page = |after, limit| store.read_here(|r| r.due_rows(peer, after, limit)).unwrap();
+    let all = page(None, 10);
+    assert!(all.is_sorted_by_key(protocol::replica::DueRow::order));
+    assert_eq!(all.iter().map(|row| row.rings).collect::<Vec<_>>(), [true, true, false, false]);
+    let mut paged = page(None, 1);
+    while let Some(last) = paged.last() {
+        let more = page(Some(last.order()), 1);
+        if more.is_empty() {
+            break;
+        }
+        paged.extend(more);
+    }
+    assert_eq!(paged, all);
+
+    let doc = docs[1];
+    let seen = store.read_here(|r| r.document(doc)).unwrap().unwrap().fingerprint();
+    let step = draft(Operation::Step { step: Step::Received, by: somebody(1) });
+    store.write(Queue::Urgent, move |tx| tx.append(Some(doc), &step, None)).await.unwrap();
+    let clear = |at| store.write(Queue::Normal, move |tx| tx.clear_due_at(peer, doc, &Fingerprint(at)));
+    clear(seen).await.unwrap();
+    assert_eq!(page(None, 10).len(), 4, "it confirmed less than there is now");
+    clear(store.read_here(|r| r.document(doc)).unwrap().unwrap().fingerprint()).await.unwrap();
+    assert_eq!(page(None, 10).len(), 3);
+    store.write(Queue::Normal, move |tx| tx.set_due_to(peer, doc)).await.unwrap();
+    assert_eq!(page(None, 10).len(), 4);
+    let shared = store.read_here(|r| r.shared_with(peer)).unwrap();
+    assert_eq!(shared.len(), 4);
 }
