@@ -4,7 +4,7 @@ use super::chart::{self, Bar};
 use super::format;
 use super::icons;
 use super::lang::{self, Lang};
-use crate::views::{DayCount, NodeView, WhoView};
+use crate::views::{DayCount, IncidentDetailView, NodeView, WhoView};
 use protocol::operation::Outcome;
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -241,6 +241,16 @@ impl Chrome {
     #[must_use]
     pub fn may(&self, may: &[String], what: &str) -> bool {
         may.iter().any(|m| m == what)
+    }
+    /// True if this is the viewer's own alert.
+    #[must_use]
+    pub fn own(&self, detail: &IncidentDetailView) -> bool {
+        self.may(&detail.may, "solved")
+    }
+    /// True once the work at the place is over, so that "was it solved?" can be answered.
+    #[must_use]
+    pub fn over(&self, detail: &IncidentDetailView) -> bool {
+        matches!(detail.incident.status.as_str(), "resolved" | "closed")
     }
     /// What of a family the viewer may do: `step` → `called`, `on_the_way`.
     #[must_use]

@@ -140,6 +140,7 @@ function picture(shapes: Shape[], figures: TerritoryFigure[], name: string, whol
     "aria-label": t("country.map_label", t(`measure.${name}`)),
   });
   const names: SVGElement[] = [];
+  const placed: Box[] = [];
   const links: SVGElement[] = [];
   for (const shape of shapes) {
     const [[left, top], [right, bottom]] = path.bounds(shape);
@@ -156,7 +157,8 @@ function picture(shapes: Shape[], figures: TerritoryFigure[], name: string, whol
     const title = element("title", {}, words);
     links.push(element("a", { href: `#t-${figure.code}`, "aria-label": words }, title, drawn));
     if (!whole && figures.length <= NAMED_MAX) {
-      const [x, y] = path.centroid(shape);
+      const [x, middle] = path.centroid(shape);
+      const y = apart(x, middle, figure.name.length, placed);
       const line = (text: string, down: number, kind: string) =>
         element("tspan", { x: x.toFixed(1), y: (y + down).toFixed(1), class: kind }, text);
       names.push(element("text", {}, line(figure.name, 0, "name"), line(measure.words(value), 16, "figure")));
@@ -164,6 +166,22 @@ function picture(shapes: Shape[], figures: TerritoryFigure[], name: string, whol
   }
   svg.append(...links, ...names);
   return [svg, legend(lower, measure.words)];
+}
+
+interface Box {
+  x: number;
+  y: number;
+  width: number;
+}
+
+/** A height near `y` at which a name of so many letters covers no other. */
+function apart(x: number, y: number, letters: number, placed: Box[]): number {
+  const width = letters * 8;
+  const free = (at: number) =>
+    placed.every((b) => Math.abs(b.x - x) > (b.width + width) / 2 || Math.abs(b.y - at) > 34);
+  const found = [0, 20, -20, 36, -36].find((by) => free(y + by)) ?? 0;
+  placed.push({ x, y: y + found, width });
+  return y + found;
 }
 
 function legend(lower: number[], words: (n: number) => string): HTMLElement {

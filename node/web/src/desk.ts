@@ -2,7 +2,8 @@
 // what the node said; it decides nothing about incidents.
 import { computed, signal } from "@preact/signals";
 import type { Detail, Incident, Point, Raised } from "./api";
-import { Refused, ask } from "./api";
+import { Refused, ask, refused } from "./api";
+import { smaller } from "./forms";
 import { data, page, t } from "./page";
 
 export const queue = signal<Incident[]>(data<Incident[]>("queue") ?? []);
@@ -85,7 +86,7 @@ export async function reload(): Promise<void> {
   }
   asking = true;
   try {
-    take(await ask<Incident[]>("GET", "/api/v1/incidents"));
+    take(await ask<Incident[]>("GET", `/api/v1/incidents?status=${withClosed.value ? "all" : "open"}`));
     const id = open.value?.incident.id;
     if (id) put(await ask<Detail>("GET", `/api/v1/incidents/${id}`));
   } catch {
@@ -97,6 +98,11 @@ export async function reload(): Promise<void> {
       setTimeout(() => void reload(), 250);
     }
   }
+}
+
+export function showClosed(yes: boolean): void {
+  withClosed.value = yes;
+  void reload();
 }
 
 export async function show(id: string): Promise<void> {
@@ -136,6 +142,28 @@ export async function act(name: string, path: string, body: object = {}): Promis
   } catch (cause) {
     if (cause instanceof Refused) problem.value = cause;
     void reload();
+    return false;
+  } finally {
+    busy.value = null;
+  }
+}
+
+/** Adds a photo from the place. */
+export async function sendPhoto(file: File): Promise<boolean> {
+  const id = open.value?.incident.id;
+  if (!id || busy.value) return false;
+  busy.value = "photo";
+  problem.value = null;
+  const body = new FormData();
+  body.append("file", await smaller(file), "photo.jpg");
+  try {
+    const answer = await fetch(`/api/v1/alerts/${id}/media`, { method: "POST", body, headers: { accept: "application/json" } });
+    if (!answer.ok) throw refused(answer.status, await answer.text());
+    said.value = t("console.done");
+    void reload();
+    return true;
+  } catch (cause) {
+    problem.value = cause instanceof Refused ? cause : refused(0, "");
     return false;
   } finally {
     busy.value = null;

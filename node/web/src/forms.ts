@@ -40,7 +40,8 @@ export function reportForm(): void {
   });
 }
 
-async function smaller(file: File): Promise<Blob> {
+/** The same picture, no larger than anybody needs, without its hidden data. */
+export async function smaller(file: File): Promise<Blob> {
   try {
     const picture = await createImageBitmap(file, { imageOrientation: "from-image" });
     const scale = Math.min(1, PHOTO_SIDE_MAX / Math.max(picture.width, picture.height));

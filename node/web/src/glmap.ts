@@ -8,6 +8,8 @@ import { drawn, type Communes } from "./map";
 import { dress, marker } from "./marker";
 import { t } from "./page";
 
+/** A computer that has not drawn the map by then is better off with the plain one. */
+const LOAD_MS_MAX = 12_000;
 /** From this zoom on the communes carry their names. */
 const NAMES_ZOOM = 10;
 
@@ -71,10 +73,6 @@ export async function draw(place: HTMLElement, communes: Communes, effect: typeo
     maxZoom: 17,
   });
   gl.touchZoomRotate.disableRotation();
-  await new Promise<void>((done, failed) => {
-    gl.once("load", () => done());
-    gl.once("error", (event) => failed(event.error));
-  });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => gl.setStyle(style(communes)));
 
   const all = document.createElement("button");
@@ -99,14 +97,14 @@ export async function draw(place: HTMLElement, communes: Communes, effect: typeo
     if (calling.value) callPoint.value = { lat: event.lngLat.lat, lon: event.lngLat.lng };
   });
   const pin = new Marker({ element: Object.assign(document.createElement("span"), { className: "pin" }), anchor: "bottom" });
-  effect(() => {
+  const stopPin = effect(() => {
     const point = calling.value ? callPoint.value : null;
     if (point) pin.setLngLat([point.lon, point.lat]).addTo(gl);
     else pin.remove();
   });
 
   const shown = new Map<string, Marker>();
-  effect(() => {
+  const stopMarkers = effect(() => {
     const incidents = drawn();
     const current = open.value?.incident.id;
     const keep = new Set(incidents.map((i) => i.id));
@@ -127,11 +125,23 @@ export async function draw(place: HTMLElement, communes: Communes, effect: typeo
     }
   });
   let last = "";
-  effect(() => {
+  const stopFollow = effect(() => {
     const point = open.value?.incident.point;
     const id = open.value?.incident.id ?? "";
     if (!point || id === last) return;
     last = id;
     if (!gl.getBounds().contains([point.lon, point.lat])) gl.easeTo({ center: [point.lon, point.lat], duration: 300 });
+  });
+  await new Promise<void>((done, failed) => {
+    const late = setTimeout(() => failed(new Error("late")), LOAD_MS_MAX);
+    gl.once("load", () => {
+      clearTimeout(late);
+      done();
+    });
+    gl.once("error", (event) => failed(event.error));
+  }).catch((cause: unknown) => {
+    for (const stop of [stopPin, stopMarkers, stopFollow]) stop();
+    gl.remove();
+    throw cause;
   });
 }

@@ -1,7 +1,7 @@
 // The open incident: what is known, what may be done now, what was done.
 import type { ComponentChildren } from "preact";
 import type { Detail, Line, NodeName, Step } from "./api";
-import { act, busy, closeDetail, open, opening, problem, said } from "./desk";
+import { act, busy, closeDetail, open, opening, problem, said, sendPhoto } from "./desk";
 import { clock } from "./format";
 import { Icon } from "./icon";
 import { t, word } from "./page";
@@ -23,6 +23,7 @@ export const KEYS: Record<string, string> = {
   "respond:on_site": "6",
   "respond:clear": "7",
   note: "n",
+  photo: "p",
   invite: "i",
   offer: "o",
   close: "x",
@@ -170,6 +171,20 @@ function Forms({ d }: { d: Detail }) {
           </label>
           <label class="check">
             <input type="checkbox" name="shared" /> <span>{t("console.note_shared")}</span>
+          </label>
+        </Line>
+      )}
+      {may.has("note") && (
+        <Line
+          name="photo"
+          send={async (f) => {
+            const file = f.get("file");
+            return file instanceof File && sendPhoto(file);
+          }}
+        >
+          <label>
+            {t("console.photo")}
+            <input type="file" name="file" accept="image/jpeg,image/png,image/webp" required />
           </label>
         </Line>
       )}

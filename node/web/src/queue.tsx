@@ -1,7 +1,7 @@
 // The queue: every incident as one row; the ringing ones on top and unmistakable.
 import { signal } from "@preact/signals";
 import type { Incident } from "./api";
-import { holdOrder, open, opening, ringing, rows, search, show, startCall, withClosed } from "./desk";
+import { holdOrder, open, opening, ringing, rows, search, show, showClosed, startCall, withClosed } from "./desk";
 import { number, span } from "./format";
 import { Icon } from "./icon";
 import { now, t, word } from "./page";
@@ -125,7 +125,7 @@ export function Queue({ help }: { help: () => void }) {
           onInput={(event) => (search.value = event.currentTarget.value)}
         />
         <label class="check">
-          <input type="checkbox" checked={withClosed.value} onChange={(e) => (withClosed.value = e.currentTarget.checked)} />
+          <input type="checkbox" checked={withClosed.value} onChange={(e) => showClosed(e.currentTarget.checked)} />
           <span>{t("console.closed_too")}</span>
         </label>
         <Sound />
