@@ -18,7 +18,7 @@ use quinn::VarInt;
 /// | 9 | `OutOfOrder` | a lane was opened twice or ended, or a control frame came out of turn |
 /// | 10 | `Backlog` | the peer reads slower than it is written to, and its queue is full |
 /// | 11 | `NoPong` | nothing was heard in time after a ping |
-/// | 12 | `Internal` | a task of this connection failed at our end |
+/// | 12 | `Internal` | a task of this connection, or what its frame set off, failed at our end |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum CloseCode {
@@ -46,7 +46,7 @@ pub enum CloseCode {
     Backlog = 10,
     /// Nothing was heard in time after a ping.
     NoPong = 11,
-    /// A task of this connection failed at our end.
+    /// A task of this connection, or what its frame set off, failed at our end.
     Internal = 12,
 }
 
@@ -128,5 +128,17 @@ mod tests {
             assert_eq!(CloseCode::from_number(number as u64), Some(code));
         }
         assert_eq!(CloseCode::from_number(13), None);
+    }
+
+    #[test]
+    fn page_and_comment_list_every_code_alike() {
+        let page = include_str!("../../docs/connections.md");
+        let comment = include_str!("close.rs");
+        for code in CloseCode::ALL {
+            let row = format!("| {} | `{code:?}` | ", code.number());
+            let line = page.lines().find(|line| line.starts_with(&row));
+            let line = line.unwrap_or_else(|| panic!("no row {row}"));
+            assert!(comment.contains(line), "{line}");
+        }
     }
 }

@@ -59,7 +59,7 @@ pub const BLOB_STREAMS_MAX: u32 = 2;
 pub const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 /// Streams on which a peer can have bytes in flight to us at once: its lanes, the control stream, the
 /// blob requests it opened and the blob responses to ours.
-pub const STREAMS_MAX: u32 = LANES as u32 + 1 + 2 * BLOB_STREAMS_MAX;
+const STREAMS_MAX: u32 = LANES as u32 + 1 + 2 * BLOB_STREAMS_MAX;
 /// Bytes in flight on one connection towards us; also the most that a hostile peer can make us hold
 /// unread. Every other stream can be full and the urgent lane still has its whole window.
 pub const RECEIVE_WINDOW_BYTES: u32 = (STREAMS_MAX + 1) * STREAM_WINDOW_BYTES;

@@ -125,7 +125,6 @@ pub fn body(doc: DocId, envelopes: &[SignedEnvelope]) -> Message {
 pub struct Peer {
     connection: Connection,
     _endpoint: Endpoint,
-    _control: (SendStream, RecvStream),
     lanes: Vec<(u8, SendStream)>,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
     _readers: JoinSet<()>,
@@ -154,10 +153,10 @@ impl Peer {
         let received = Arc::<Mutex<Vec<Vec<u8>>>>::default();
         let mut readers = JoinSet::new();
         readers.spawn(read_lanes(connection.clone(), received.clone()));
+        readers.spawn(answer_pings(control.0, control.1));
         Peer {
             connection,
             _endpoint: endpoint,
-            _control: control,
             lanes: Vec::new(),
             received,
             _readers: readers,
@@ -241,6 +240,15 @@ impl Peer {
     #[must_use]
     pub fn connected(&self) -> bool {
         self.connection.close_reason().is_none()
+    }
+}
+
+/// Keeps the connection: a peer that answers no ping is dropped.
+async fn answer_pings(mut send: SendStream, mut receive: RecvStream) {
+    while let Some(frame) = read_frame(&mut receive).await {
+        if let Ok(Message::Ping(nonce)) = Message::decode(&frame) {
+            write_frame(&mut send, &Message::Pong(nonce).encode()).await;
+        }
     }
 }
 
