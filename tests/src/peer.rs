@@ -154,13 +154,7 @@ impl Peer {
         let mut readers = JoinSet::new();
         readers.spawn(read_lanes(connection.clone(), received.clone()));
         readers.spawn(answer_pings(control.0, control.1));
-        Peer {
-            connection,
-            _endpoint: endpoint,
-            lanes: Vec::new(),
-            received,
-            _readers: readers,
-        }
+        Peer { connection, _endpoint: endpoint, lanes: Vec::new(), received, _readers: readers }
     }
 
     /// Sends a message on a lane.
