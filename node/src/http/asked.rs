@@ -3,7 +3,7 @@
 
 use protocol::ids::MemberId;
 use protocol::kind::{Kind, Urgency};
-use protocol::operation::{ContributionKind, HandoffReason, Outcome, ReopenReason, Response, Step};
+use protocol::operation::{ContributionKind, HandoffReason, Outcome, Point, ReopenReason, Response, Step};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -11,7 +11,9 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use super::error::{Fault, Why};
 use super::fields::Fields;
-use super::lang::Lang;
+use crate::desk::{self, Solved as SolvedAnswer};
+use crate::pages::Lang;
+use crate::store::Visibility;
 use crate::views::PointView;
 
 impl Fields {
@@ -44,6 +46,13 @@ fn kind_names() -> Object {
 fn urgency_names() -> Object {
     names(&[Urgency::Low, Urgency::Normal, Urgency::High, Urgency::Emergency])
 }
+
+fn visibility_names() -> Object {
+    names(&VISIBILITIES)
+}
+
+const VISIBILITIES: [Visibility; 4] =
+    [Visibility::Public, Visibility::Neighbours, Visibility::Operator, Visibility::Nobody];
 
 fn step_names() -> Object {
     names(Step::ALL)
@@ -125,21 +134,6 @@ pub struct Fix {
     pub accuracy_m: Option<f64>,
 }
 
-/// Who may see who reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, serde::Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Visibility {
-    /// Everybody who sees the incident.
-    Public,
-    /// Neighbours of this node.
-    #[default]
-    Neighbours,
-    /// The desk alone.
-    Operator,
-    /// Nobody: the reporter is sealed.
-    Nobody,
-}
-
 /// A new alert.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct NewAlert {
@@ -161,6 +155,7 @@ pub struct NewAlert {
     /// True if the phone must not ring or be called.
     pub silent: bool,
     /// Who may see who reported.
+    #[schema(schema_with = visibility_names, required = false)]
     pub visibility: Visibility,
     /// Fields of an SOS that could not be taken and were dropped.
     #[serde(skip)]
@@ -228,6 +223,64 @@ impl Fix {
     fn new((point, accuracy_m): (PointView, Option<f64>)) -> Self {
         Self { lat: point.lat, lon: point.lon, accuracy_m }
     }
+
+    fn for_desk(self) -> Option<desk::Fix> {
+        let point = Point::from_degrees(self.lat, self.lon)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20,000,000 metres")]
+        let accuracy_m = self.accuracy_m.map(|metres| metres.ceil() as u32);
+        Some(desk::Fix { point, accuracy_m })
+    }
+}
+
+impl NewAlert {
+    /// As `desk` takes it.
+    pub(super) fn for_desk(self) -> desk::NewAlert {
+        desk::NewAlert {
+            secret: self.alert,
+            kind: self.kind,
+            urgency: self.urgency,
+            fix: self.point.and_then(Fix::for_desk),
+            text: self.text.unwrap_or_default(),
+            silent: self.silent,
+            visibility: self.visibility,
+        }
+    }
+}
+
+impl NewCall {
+    /// As `desk` takes it.
+    pub(super) fn for_desk(self) -> desk::NewCall {
+        desk::NewCall {
+            kind: self.kind,
+            urgency: self.urgency,
+            address: self.address,
+            point: self.point.and_then(|fix| Point::from_degrees(fix.lat, fix.lon)),
+            text: self.text,
+            phone: self.phone,
+        }
+    }
+}
+
+impl Join {
+    /// As `desk` takes it.
+    pub(super) fn for_desk(self, lang: Lang) -> desk::JoinForm {
+        desk::JoinForm {
+            code: self.code,
+            name: self.name,
+            address: self.address,
+            lang: short_tag(lang).to_owned(),
+            phone: self.phone,
+            home: self.point.and_then(|point| Point::from_degrees(point.lat, point.lon)),
+        }
+    }
+}
+
+/// The language without its region, as the store keeps it.
+fn short_tag(lang: Lang) -> &'static str {
+    match lang {
+        Lang::EsCl => "es",
+        Lang::En => "en",
+    }
 }
 
 /// A call that an operator takes.
@@ -248,10 +301,6 @@ pub struct NewCall {
     /// If it is not as the kind usually is.
     #[schema(schema_with = urgency_names, required = false)]
     pub urgency: Option<Urgency>,
-    /// 64 hex digits made by the form, so that sending it twice makes one incident.
-    #[schema(value_type = Option<String>)]
-    #[serde(skip)]
-    pub alert: Option<[u8; 32]>,
 }
 
 impl NewCall {
@@ -264,7 +313,6 @@ impl NewCall {
             text: Fields::required("text", fields.text("text")?)?,
             phone: phone(fields)?,
             urgency: fields.choice("urgency")?,
-            alert: fields.id("alert")?,
         })
     }
 }
@@ -318,28 +366,26 @@ impl NewContribution {
     }
 }
 
-/// The reporter's answer to "was it solved?".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum SolvedAnswer {
-    /// Yes.
-    Yes,
-    /// Partly.
-    Partly,
-    /// No.
-    No,
-}
-
 /// "Was it solved?"
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 pub struct Solved {
     /// The answer.
+    #[schema(schema_with = solved_names)]
     pub answer: SolvedAnswer,
+}
+
+const ANSWERS: [(&str, SolvedAnswer); 3] =
+    [("yes", SolvedAnswer::Yes), ("partly", SolvedAnswer::Partly), ("no", SolvedAnswer::No)];
+
+fn solved_names() -> Object {
+    names(&ANSWERS.map(|(name, _)| name))
 }
 
 impl Solved {
     pub(super) fn parse(fields: &Fields) -> Result<Self, Fault> {
-        Ok(Self { answer: Fields::required("answer", fields.choice("answer")?)? })
+        let answer = Fields::required("answer", fields.line("answer")?)?;
+        let answer = ANSWERS.into_iter().find(|(name, _)| *name == answer).map(|(_, answer)| answer);
+        Ok(Self { answer: answer.ok_or(Fault { field: "answer", why: Why::Wrong })? })
     }
 }
 
@@ -493,7 +539,7 @@ mod tests {
         assert_eq!(NewAlert::sos(&Fields::default(), FRESH).alert, FRESH);
         let long = format!(r#"{{"kind":"sos","text":"{}"}}"#, "a".repeat(9_000));
         let kept = NewAlert::parse(&fields(&long), FRESH).unwrap().text.unwrap();
-        assert_eq!(kept.len(), crate::http::limits::TEXT_CHARS_MAX, "an SOS keeps the beginning of its text");
+        assert_eq!(kept.len(), crate::http::limits::TEXT_BYTES_MAX, "an SOS keeps the beginning of its text");
     }
 
     #[test]

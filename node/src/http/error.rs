@@ -1,23 +1,25 @@
 //! The one place that picks status codes. A person gets a short sentence in their language: what
 //! happened, what it means for their alert, what to do now. The log gets the whole chain of causes.
 
-use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{ACCEPT, ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Front;
-use super::error_words::{self, Words};
-use super::lang::Lang;
+use super::{error_words, lang};
+use crate::desk::{ActError, MediaError, PictureFault, SignInError};
+use crate::pages::{self, Chrome, Lang};
+use crate::store::WriteError;
 
 /// What went wrong, as programs tell it apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -195,6 +197,55 @@ impl From<Fault> for Problem {
     }
 }
 
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        let code = match error {
+            WriteError::Full => Code::StoreFull,
+            WriteError::Io | WriteError::Stopped => Code::StoreFailed,
+            WriteError::Broken(_) => Code::Internal,
+        };
+        Self::because(code, error)
+    }
+}
+
+impl From<ActError> for Problem {
+    fn from(error: ActError) -> Self {
+        match error {
+            ActError::NotFound => Self::new(Code::NotFound),
+            ActError::NotForYou => Self::new(Code::NotForYou),
+            ActError::NotNow => Self::new(Code::NotNow),
+            ActError::Field(field) => Fault { field, why: Why::Wrong }.into(),
+            ActError::Rules(_) => Self::because(Code::NotNow, error),
+            ActError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<SignInError> for Problem {
+    fn from(error: SignInError) -> Self {
+        match error {
+            SignInError::CodeUnusable => Self::new(Code::CodeUnusable),
+            SignInError::Field(field) => Fault { field, why: Why::Wrong }.into(),
+            SignInError::NoResidents => Self::new(Code::NotFound),
+            SignInError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<MediaError> for Problem {
+    fn from(error: MediaError) -> Self {
+        match error {
+            MediaError::Picture(PictureFault::TooLarge) => Self::new(Code::TooLarge),
+            MediaError::Picture(PictureFault::TooManyPixels | PictureFault::NotAPicture) => {
+                Self::new(Code::Picture)
+            }
+            MediaError::NoRoom => Self::new(Code::StoreFull),
+            MediaError::Act(error) => error.into(),
+            MediaError::Store(error) => error.into(),
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.code.status().into_response();
@@ -227,9 +278,9 @@ pub struct ProblemView {
 
 /// Layer that writes the words of every [`Problem`], and of the bare refusals of axum and tower.
 pub(super) async fn answer(State(front): State<Front>, request: Request, next: Next) -> Response {
-    let lang = Lang::of(request.headers(), front.settings.language);
+    let lang = lang::of(request.headers(), front.settings.language);
     let html = wants_page(request.uri().path(), request.headers());
-    let method = request.method().clone();
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     // The pattern, never the path: a path can hold an id and a query a code.
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let mut response = next.run(request).await;
@@ -249,7 +300,7 @@ pub(super) async fn answer(State(front): State<Front>, request: Request, next: N
         None => tracing::debug!(%method, route, code = code.name(), field = problem.field(), "refused"),
     }
     let allow = response.headers_mut().remove(ALLOW);
-    let answer = problem.render(lang, &front.settings.emergency_number, html);
+    let answer = if html { problem.page(&front, lang, &path) } else { problem.json(&front, lang) };
     front.counts.answered(answer.status());
     with_headers(answer, code, allow)
 }
@@ -259,28 +310,41 @@ impl Problem {
         self.fault.as_ref().map_or("", |fault| fault.field)
     }
 
-    fn words(&self, lang: Lang, emergency: &str) -> Words {
-        error_words::words(self.code, self.fault.as_ref(), lang, emergency)
+    /// The words for a person.
+    pub(super) fn words(&self, front: &Front, lang: Lang) -> pages::Problem {
+        let mut words = pages::problem(lang, self.code.name(), &front.settings.emergency_number);
+        if let Some(fault) = &self.fault {
+            words.title = error_words::fault(fault, lang);
+        }
+        words
     }
 
-    fn render(&self, lang: Lang, emergency: &str, html: bool) -> Response {
-        let words = self.words(lang, emergency);
-        if html {
-            let page = error_words::page(&words, lang, self.code);
-            return (self.code.status(), [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
-        }
+    fn json(&self, front: &Front, lang: Lang) -> Response {
+        let words = self.words(front, lang);
         let lost = matches!(self.code, Code::StoreFull | Code::StoreFailed | Code::Internal);
         let view = ProblemView {
             kind: format!("urn:cuadra:problem:{}", self.code.name()),
-            title: words.title.into_owned(),
+            title: words.title,
             status: self.code.status().as_u16(),
-            detail: words.detail.into_owned(),
+            detail: words.detail,
             code: self.code,
             field: self.fault.as_ref().map(|fault| fault.field.to_owned()),
-            emergency_number: lost.then(|| emergency.to_owned()),
+            emergency_number: lost.then(|| front.settings.emergency_number.clone()),
         };
         let body = serde_json::to_vec(&view).expect("strings and numbers become JSON");
         (self.code.status(), [(CONTENT_TYPE, "application/problem+json")], Body::from(body)).into_response()
+    }
+
+    fn page(&self, front: &Front, lang: Lang, path: &str) -> Response {
+        let chrome = Chrome {
+            lang,
+            node: front.node(),
+            who: None,
+            path: path.to_owned(),
+            now_ms: now_ms(),
+            fresh: hex::encode(super::fresh_id()),
+        };
+        (self.code.status(), Html(pages::error(&chrome, self.code.name()))).into_response()
     }
 }
 
@@ -312,10 +376,13 @@ fn chain(error: &dyn Error) -> String {
     line
 }
 
+/// What time it is, for a page that could not ask the store.
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What a panic in a handler becomes.
 pub(super) fn on_panic(_: Box<dyn std::any::Any + Send>) -> Response {
     Problem::new(Code::Internal).into_response()
 }
-
-/// Words that need no owner.
-pub(super) type Text = Cow<'static, str>;

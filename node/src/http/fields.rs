@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value};
 
 use super::error::{Code, Fault, Problem, Why};
-use super::limits::{LINE_CHARS_MAX, TEXT_CHARS_MAX};
+use super::limits::{LINE_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::views::PointView;
 
 /// The fields of a body.
@@ -41,18 +41,29 @@ impl Fields {
         Ok(Self(present.map(|(name, value)| (name, Value::String(value))).collect()))
     }
 
+    /// Puts a field in, in place of what was there.
+    pub(super) fn set(&mut self, name: &str, value: String) {
+        self.0.insert(name.to_owned(), Value::String(value));
+    }
+
+    /// What a person had typed, to show a form again.
+    #[must_use]
+    pub(super) fn typed(&self) -> crate::pages::Filled {
+        self.0.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+    }
+
     fn value(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// Words of at most `chars_max` characters; `None` if absent or blank.
+    /// Words of at most `bytes_max` bytes; `None` if absent or blank.
     ///
     /// # Errors
     /// If it is not words, is longer, or has control characters other than line ends.
-    pub fn words(&self, name: &'static str, chars_max: usize) -> Result<Option<String>, Fault> {
+    pub fn words(&self, name: &'static str, bytes_max: usize) -> Result<Option<String>, Fault> {
         let Some(value) = self.value(name) else { return Ok(None) };
         let text = value.as_str().ok_or(Fault { field: name, why: Why::Wrong })?.trim();
-        if text.chars().count() > chars_max {
+        if text.len() > bytes_max {
             return Err(Fault { field: name, why: Why::TooLong });
         }
         if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
@@ -66,7 +77,7 @@ impl Fields {
     /// # Errors
     /// As [`Fields::words`], and for a line end.
     pub fn line(&self, name: &'static str) -> Result<Option<String>, Fault> {
-        match self.words(name, LINE_CHARS_MAX)? {
+        match self.words(name, LINE_BYTES_MAX)? {
             Some(line) if line.contains(['\n', '\r']) => Err(Fault { field: name, why: Why::Wrong }),
             line => Ok(line),
         }
@@ -77,15 +88,21 @@ impl Fields {
     /// # Errors
     /// As [`Fields::words`].
     pub fn text(&self, name: &'static str) -> Result<Option<String>, Fault> {
-        self.words(name, TEXT_CHARS_MAX)
+        self.words(name, TEXT_BYTES_MAX)
     }
 
     /// The first characters of a text, whatever it holds: for an SOS, which keeps what it can.
     #[must_use]
     pub fn text_beginning(&self, name: &str) -> Option<String> {
         let text = self.value(name)?.as_str()?;
-        let kept = text.chars().filter(|c| !c.is_control() || *c == '\n').take(TEXT_CHARS_MAX);
-        Some(kept.collect::<String>().trim().to_owned()).filter(|text| !text.is_empty())
+        let mut kept = String::new();
+        for c in text.chars().filter(|c| !c.is_control() || *c == '\n') {
+            if kept.len() + c.len_utf8() > TEXT_BYTES_MAX {
+                break;
+            }
+            kept.push(c);
+        }
+        Some(kept.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
     /// A tick box or a JSON boolean; absent is false.

@@ -57,6 +57,7 @@ const KEEP_ALIVE: Bytes = Bytes::from_static(b":\n\n");
 
 enum Message<Reach> {
     Told(Arc<Told<Reach>>),
+    Reload(u64),
     Ended(SessionKey),
     Stop,
 }
@@ -65,6 +66,7 @@ impl<Reach> Clone for Message<Reach> {
     fn clone(&self) -> Self {
         match self {
             Self::Told(told) => Self::Told(Arc::clone(told)),
+            Self::Reload(number) => Self::Reload(*number),
             Self::Ended(session) => Self::Ended(*session),
             Self::Stop => Self::Stop,
         }
@@ -96,6 +98,11 @@ impl<Reach: Send + Sync + 'static> Hub<Reach> {
     pub(super) fn tell(&self, told: Arc<Told<Reach>>) {
         // An error only says that nobody listens.
         let _ = self.messages.send(Message::Told(told));
+    }
+
+    /// Tells all readers to load their pages again.
+    pub(super) fn reload(&self, number: u64) {
+        let _ = self.messages.send(Message::Reload(number));
     }
 
     /// Ends the streams of a session that was signed out.
@@ -227,6 +234,10 @@ impl<Reach> Reading<Reach> {
             Ok(Message::Told(told)) => {
                 self.last = told.number;
                 (self.choose)(&told)
+            }
+            Ok(Message::Reload(number)) => {
+                self.last = self.last.max(number);
+                Some(reload(self.last))
             }
             Ok(Message::Ended(session)) => {
                 self.over = self.seat.place.session == Some(session);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A form or a JSON body. The longest text that we take is 4,000 characters, so this is generous.
+/// A form or a JSON body. The longest text that is kept has 3 KiB, so this is generous.
 /// More than this is answered 413; an SOS is kept without its body.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
 
@@ -69,13 +69,14 @@ pub const EVENT_STREAM_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long running requests may take to end when the node stops.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Characters of free text in a report, a note, a contribution. 422 beyond; an SOS keeps the first.
-pub const TEXT_CHARS_MAX: usize = 4_000;
+/// Free text in a report, a note, a contribution, as the store keeps it. 422 beyond; an SOS keeps the
+/// beginning.
+pub use crate::store::limits::TEXT_BYTES_MAX;
 
-/// Characters of a name, an address, a phone number, a crew. 422 beyond.
-pub const LINE_CHARS_MAX: usize = 200;
+/// A name, an address, a phone number, a crew, as the store keeps it. 422 beyond.
+pub use crate::store::limits::FIELD_BYTES_MAX as LINE_BYTES_MAX;
 
-const _: () = assert!(BODY_BYTES_MAX >= TEXT_CHARS_MAX * 12, "a text of escaped characters must fit a form");
+const _: () = assert!(BODY_BYTES_MAX >= TEXT_BYTES_MAX * 6, "a text of escaped characters must fit a form");
 const _: () = assert!(EVENT_STREAMS_MAX < CONNECTIONS_MAX, "pages must find a free connection");
 const _: () = assert!(EVENT_STREAMS_PUBLIC_MAX < EVENT_STREAMS_MAX, "residents must find a free stream");
 const _: () = assert!(CONNECTIONS_PER_ADDRESS_MAX < CONNECTIONS_MAX, "one address must not take all");

@@ -26,11 +26,11 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use super::counts::Counts;
-use super::lang::Lang;
 use super::limits::{
     CONNECTIONS_MAX, CONNECTIONS_PER_ADDRESS_MAX, EVENT_STREAMS_MAX, HEADER_BYTES_MAX, HEADER_READ_TIMEOUT,
     HEADERS_MAX, PICTURE_BYTES_MAX, SHUTDOWN_GRACE, STREAMS_PER_CONNECTION_MAX, TLS_HANDSHAKE_TIMEOUT,
 };
+use crate::pages::Lang;
 
 /// Where the node serves its pages, and how.
 #[derive(Debug, Clone)]
