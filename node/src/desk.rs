@@ -19,12 +19,14 @@ mod answer;
 mod media;
 mod people;
 mod place;
+mod reach;
 mod show;
 
 pub use alerts::{FilledAlert, Fix, NewAlert, NewCall};
 pub use answer::Solved;
 pub use media::{Media, MediaError, PictureFault};
 pub use people::{FilledHousehold, JoinForm, SignInError, SignedIn};
+pub use reach::Reach;
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

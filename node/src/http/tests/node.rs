@@ -82,7 +82,14 @@ impl Node {
             time_zone: jiff::tz::TimeZone::UTC,
             pages_max,
         });
-        let desk = Desk::new(store.unwrap(), config::Config::default(), Territory::built_in());
+        let mut config = config::Config::default();
+        config.node.jurisdictions = vec![config::Jurisdiction {
+            code: code(0),
+            name: config::values::Name::parse("Town").unwrap(),
+            population: 100_000,
+            target_percent: config::values::Percent::default(),
+        }];
+        let desk = Desk::new(store.unwrap(), config, Territory::built_in());
         Self { app: App::new(settings(Transport::Plain), desk.clone()), desk, _folder: folder }
     }
 

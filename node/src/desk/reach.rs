@@ -1,0 +1,56 @@
+//! Who may know that something happened, found once an event however many people listen.
+
+use protocol::ids::DocId;
+
+use super::{ActError, Desk, Viewer};
+use crate::store::{Event, PersonId, What, WriteError};
+
+/// Who may know of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Operators of this node.
+    Desk,
+    /// Operators, and the person here who reported it.
+    Reporter(PersonId),
+    /// Everybody who is signed in here.
+    SignedIn,
+}
+
+impl Reach {
+    /// True if this viewer may know.
+    #[must_use]
+    pub fn includes(self, viewer: Viewer) -> bool {
+        match viewer {
+            Viewer::Nobody => false,
+            Viewer::Operator(_) => true,
+            Viewer::Resident(person) => match self {
+                Reach::Desk => false,
+                Reach::Reporter(reporter) => reporter == person,
+                Reach::SignedIn => true,
+            },
+        }
+    }
+}
+
+impl Desk {
+    /// Who may know of this event: the same people as may see the incident itself.
+    pub async fn reach(&self, event: &Event) -> Result<Reach, ActError> {
+        match (event.what, event.doc) {
+            (What::Incident, Some(doc)) => Ok(self.reach_of_incident(doc).await?),
+            (What::Incident, None) | (What::Figures | What::Peers, _) => Ok(Reach::Desk),
+        }
+    }
+
+    async fn reach_of_incident(&self, doc: DocId) -> Result<Reach, WriteError> {
+        let desk = self.clone();
+        self.store()
+            .read(move |r| {
+                if r.incident(doc)?.is_some_and(|row| !desk.is_private(row.kind)) {
+                    return Ok(Reach::SignedIn);
+                }
+                let reporter = r.alert_of(doc)?.and_then(|alert| alert.reporter);
+                Ok(reporter.map_or(Reach::Desk, Reach::Reporter))
+            })
+            .await
+    }
+}
