@@ -218,7 +218,7 @@ mod tests {
         let point = Territory::built_in().invented_point(code(n), 3).unwrap();
         let alert = |secret: u8| NewAlert {
             secret: [secret; 32],
-            kind: Kind::by_name(if secret % 2 == 0 { "robbery" } else { "noise" }).unwrap(),
+            kind: Kind::by_name(if secret.is_multiple_of(2) { "robbery" } else { "noise" }).unwrap(),
             urgency: None,
             fix: Some(Fix { point, accuracy_m: None }),
             text: String::new(),

@@ -13,7 +13,7 @@ use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
 use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
 use protocol::limits::{PAGING_INCIDENTS_PER_HOUR_MAX, RING_AGE_MS_MAX};
-use protocol::operation::{Class, Operation};
+use protocol::operation::{Class, Open, Operation};
 use protocol::replica::due_peers;
 use rusqlite::{OptionalExtension as _, params};
 
@@ -244,10 +244,7 @@ impl Tx<'_> {
         arrival: Option<Arrival>,
     ) -> Result<(), WriteError> {
         let (db, now) = (self.db(), self.now());
-        let opened = match envelope.operation() {
-            Operation::Open(open) => open.opened,
-            _ => now,
-        };
+        let opened = opening(envelope).map_or(now, |open| open.opened);
         let (late, bulk) = match arrival {
             None => (now.since(opened).0 > RING_AGE_MS_MAX, false),
             Some(arrival) => {
@@ -387,8 +384,9 @@ pub(super) fn class_of(document: &Document) -> Class {
 }
 
 fn is_urgent(document: &Document) -> bool {
-    document.genesis().is_some_and(|genesis| match genesis.operation() {
-        Operation::Open(open) => open.urgency.rings(),
-        _ => false,
-    })
+    document.genesis().and_then(opening).is_some_and(|open| open.urgency.rings())
+}
+
+fn opening(envelope: &AdmittedEnvelope) -> Option<&Open> {
+    if let Operation::Open(open) = envelope.operation() { Some(open) } else { None }
 }

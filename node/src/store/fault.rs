@@ -63,7 +63,6 @@ impl WriteError {
 
 impl From<rusqlite::Error> for WriteError {
     fn from(error: rusqlite::Error) -> Self {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "SQLite's codes are not ours and may grow")]
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => WriteError::Full,
             Some(

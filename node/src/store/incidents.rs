@@ -112,9 +112,10 @@ impl Tx<'_> {
         let Some(genesis) = document.genesis() else { return Ok(()) };
         let Operation::Open(open) = genesis.operation() else { return Ok(()) };
         let Some(fold) = Fold::of(document, rosters) else { return Ok(()) };
+        let Some(matter) = fold.matter else { return Ok(()) };
         let us = self.shared().member;
         let calendar = &self.shared().calendar;
-        let place = open.point.or_else(|| cell_center(open.cell)).map(Point::degrees);
+        let place = matter.point.or_else(|| cell_center(matter.cell)).map(Point::degrees);
         let seen = fold.contributions.get(&ContributionKind::SawItToo).copied().unwrap_or_default();
         let closed_period = closed_at(document, &fold).map(|at| calendar.period(at));
         let db = self.db();
@@ -132,13 +133,13 @@ impl Tx<'_> {
         .execute(named_params! {
             ":doc": doc.0,
             ":envelope": genesis.id().0,
-            ":kind": open.kind,
-            ":urgency": open.urgency as u8,
-            ":code": open.code.to_string(),
-            ":cell": open.cell.0.cast_signed(),
+            ":kind": matter.kind,
+            ":urgency": matter.urgency as u8,
+            ":code": matter.code.to_string(),
+            ":cell": matter.cell.0.cast_signed(),
             ":lat": place.map(|place| place.0),
             ":lon": place.map(|place| place.1),
-            ":exact": open.point.is_some(),
+            ":exact": matter.point.is_some(),
             ":source": open.source as u8,
             ":opened": millis(open.opened),
             ":period": calendar.period(open.opened),
@@ -185,10 +186,8 @@ fn closed_at(document: &Document, fold: &Fold) -> Option<Millis> {
 fn claimed(document: &Document, fold: &Fold) -> Option<Pseudonym> {
     let taken =
         fold.steps.iter().rev().find(|taken| taken.step == Step::Received && taken.author == fold.owner)?;
-    match document.envelope(&taken.envelope)?.operation() {
-        Operation::Step { by, .. } => Some(*by),
-        _ => None,
-    }
+    let operation = document.envelope(&taken.envelope)?.operation();
+    if let Operation::Step { by, .. } = operation { Some(*by) } else { None }
 }
 
 /// True once this node did more than open it.
