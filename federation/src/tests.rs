@@ -5,4 +5,5 @@ mod kit;
 mod lanes;
 mod pairs;
 mod refused;
+mod replicas;
 mod rosters;

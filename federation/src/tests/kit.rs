@@ -110,6 +110,12 @@ pub struct SaysTheTest;
 
 pub const ROSTER_BYTES: usize = 70_000;
 
+impl Chain {
+    pub fn new(head: RosterHead, events: Arc<Events>) -> Self {
+        Self { head: watch::Sender::new(head), events }
+    }
+}
+
 impl Rosters for Chain {
     fn head(&self) -> watch::Receiver<RosterHead> {
         self.head.subscribe()
@@ -203,7 +209,7 @@ impl Node {
             rules: 1,
         };
         let settings = Settings { listen, identity, key: key(number), timing, seed: u64::from(number) };
-        let chain = Chain { head: watch::Sender::new(head(roster_version)), events: events.clone() };
+        let chain = Chain::new(head(roster_version), events.clone());
         let handlers = Handlers { rosters: Arc::new(chain), decode: Plain, blobs: blobs.clone() };
         let core = Recorder {
             events: events.clone(),
