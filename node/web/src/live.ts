@@ -70,7 +70,7 @@ function open(): void {
 }
 
 // A connection can be dead without anybody noticing; a small question tells.
-async function ping(): Promise<void> {
+export async function ping(): Promise<void> {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), 5_000);
   try {

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import type { Raised } from "./api";
 import { refused } from "./api";
+import { ping } from "./live";
 import { now } from "./page";
 import type { Fix } from "./place";
 
@@ -133,6 +134,7 @@ function attempt(entry: Kept): Promise<void> {
       resolve();
     };
     const failed = () => {
+      void ping();
       change(entry.alert, { sent_ms: null, attempts: entry.attempts + 1 });
       resolve();
     };
