@@ -128,19 +128,14 @@ impl Core for Bridge {
         let message = Arrived::Plain(Message::BlobWant(want.clone()));
         self.replica.handle(now, ReplicaInput::Arrived { peer, lane: Lane::Blobs, message }, &self.shelf);
         let mut served = false;
-        let mut rest = Vec::new();
         while let Some(output) = self.replica.poll_output() {
+            let answers_want = |to: &MemberId, what: &BlobId| *to == peer && *what == want.blob;
+            // The stream that asked carries both answers itself.
             match output {
-                ReplicaOutput::ServeBlob { peer: to, blob, .. } if to == peer && blob == want.blob => {
-                    served = true
-                }
-                // The stream that asked carries this answer itself.
-                ReplicaOutput::Send { message: Message::BlobNone(_), .. } => {}
-                other => rest.push(other),
+                ReplicaOutput::ServeBlob { peer: to, blob, .. } if answers_want(&to, &blob) => served = true,
+                output if is_blob_none(&output) => {}
+                output => self.carry(output),
             }
-        }
-        for output in rest {
-            self.carry(output);
         }
         served
     }
@@ -192,4 +187,8 @@ impl BlobShelf for Blobs {
             }
         })
     }
+}
+
+fn is_blob_none(output: &ReplicaOutput) -> bool {
+    matches!(output, ReplicaOutput::Send { message: Message::BlobNone(_), .. })
 }
