@@ -59,27 +59,40 @@ impl Demo {
     pub(crate) async fn run(self) -> Result<(), Trouble> {
         let folder = DemoFolder::new(self.keep.as_deref())?;
         let progress = Progress::new(self.quiet);
-        let plan = Plan::new(&folder.path, self.nodes, self.port_base)?;
-        found::found(&plan, &progress)?;
-        let filled = fill_all(&plan, self.share, &progress).await?;
-        let mut nodes = Nodes::start(&plan, &progress).await?;
-        let equal = tokio::select! {
-            equal = figures_arrive(&plan, &filled, &progress) => equal,
-            () = nodes::interrupted() => {
-                nodes.stop().await;
-                return Ok(());
-            }
+        let interrupted = nodes::interrupted();
+        tokio::pin!(interrupted);
+        let started = tokio::select! {
+            started = self.start(&folder, &progress) => Some(started?),
+            () = &mut interrupted => None,
         };
+        let Some((plan, mut nodes)) = started else {
+            // Whatever was started ends with its handle.
+            progress.done("Interrupted.");
+            return Ok(());
+        };
+        tokio::select! {
+            () = nodes.watch(&plan) => {}
+            () = &mut interrupted => {}
+        }
+        progress.done("Ending all nodes…");
+        nodes.stop().await;
+        Ok(())
+    }
+
+    async fn start(&self, folder: &DemoFolder, progress: &Progress) -> Result<(Plan, Nodes), Trouble> {
+        let plan = Plan::new(&folder.path, self.nodes, self.port_base)?;
+        plan.check_ports()?;
+        found::found(&plan, progress)?;
+        let filled = fill_all(&plan, self.share, progress).await?;
+        let nodes = Nodes::start(&plan, progress).await?;
+        let equal = figures_arrive(&plan, &filled, progress).await;
         println!("{}", table(&filled));
         if !self.quiet {
             println!("{}", verdict(equal, self.share));
             println!("Borders and figures are real; people, addresses and places are invented.");
             println!("Press Ctrl-C to end all {} nodes.", plan.sites.len());
         }
-        nodes.watch(&plan).await;
-        progress.line("Ending all nodes…");
-        nodes.stop().await;
-        Ok(())
+        Ok((plan, nodes))
     }
 }
 

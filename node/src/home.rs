@@ -88,10 +88,19 @@ impl Home {
         Ok(drawn)
     }
 
+    /// Takes the folder for one process, until the lock is dropped or the process ends in any way.
+    pub fn lock(&self) -> Result<Lock, HomeError> {
+        files::lock(&self.folder.join("lock")).map(Lock)
+    }
+
     fn incarnation_mark(&self) -> PathBuf {
         self.folder.join("roster").join("incarnation")
     }
 }
+
+/// The folder is this process's own while this lives: two nodes of one folder would fork its chains.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, never read: its end gives the lock back")] std::fs::File);
 
 #[cfg(test)]
 mod tests {
@@ -107,6 +116,16 @@ mod tests {
         let second = home.draw_incarnation(0).unwrap();
         let third = home.draw_incarnation(40).unwrap();
         assert_eq!((second.counter(), third.counter()), (2, 41));
+    }
+
+    #[test]
+    fn folder_belongs_to_one_process_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path());
+        let lock = home.lock().unwrap();
+        assert!(matches!(home.lock(), Err(HomeError::Running(_))));
+        drop(lock);
+        home.lock().unwrap();
     }
 
     #[test]

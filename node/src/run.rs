@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::desk::Desk;
 use crate::home::{HomeError, write_private};
+use crate::http;
 use crate::http::serve::{Listening, ServeError, Settings as PageSettings};
 use crate::open::{NodeError, Opened, address_file, base_url};
 use crate::replication::{Blobs, Bridge, Carrier, Checker, Contacts, NodeRosters, Works};
@@ -69,6 +70,7 @@ pub enum RunError {
 /// # Errors
 /// As [`RunError`] says; everything that was started is stopped.
 pub async fn run(config: Config, running: Running) -> Result<(), RunError> {
+    let _lock = crate::home::Home::at(&config.storage.folder).lock()?;
     let opened = tokio::task::spawn_blocking(move || Opened::open(config)).await;
     let opened = opened.expect("opening a node does not panic")?;
     let store = opened.desk.store().clone();
@@ -92,7 +94,7 @@ async fn serve(opened: Opened, running: Running) -> Result<(), RunError> {
     let mut tasks = JoinSet::new();
     replication.spawn(&mut tasks, &stopping);
     tasks.spawn(crate::insight::keep_figures(desk.clone(), stopping.clone()));
-    let mut serving = tokio::spawn(listening.serve(axum::Router::new(), Arc::default(), until(stopping)));
+    let mut serving = tokio::spawn(http::serve(listening, settings, desk.clone(), until(stopping)));
     if running.announce {
         println!("{}", place.json());
     }

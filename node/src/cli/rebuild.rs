@@ -6,13 +6,17 @@ use clap::Args;
 
 use super::answer::Tell as _;
 use super::{Exit, Trouble, block_on, open, read_config};
+use crate::home::Home;
 
 #[derive(Debug, Args)]
 pub(super) struct Rebuild {}
 
 impl Rebuild {
     pub(super) fn run(&self, folder: &Path) -> Result<(), Trouble> {
-        let opened = open(read_config(folder)?)?;
+        let config = read_config(folder)?;
+        let lock = Home::at(&config.storage.folder).lock();
+        let _lock = lock.tell(Exit::Store, "Stop the node first.")?;
+        let opened = open(config)?;
         let store = opened.desk.store();
         let failed = "Nothing was changed.";
         let (before, documents, after) = block_on(async {

@@ -2,6 +2,8 @@
 //! done on a machine that never sees a network.
 
 mod edit;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

@@ -7,6 +7,7 @@ use config::settings::Log;
 use tracing_subscriber::EnvFilter;
 
 use super::{Exit, Trouble, block_on, read_config};
+use crate::home::HomeError;
 use crate::open::NodeError;
 use crate::run::{RunError, Running, run};
 
@@ -51,6 +52,7 @@ fn explain(error: &RunError) -> Trouble {
         RunError::Node(NodeError::Territory(_) | NodeError::TimeZone(..)) => {
             (Exit::Config, "Correct cuadra.toml; `cuadra config example` shows every setting.")
         }
+        RunError::Home(HomeError::Running(_)) => (Exit::Store, "Stop that one first."),
         RunError::Node(NodeError::Store(_)) | RunError::Home(_) => {
             (Exit::Store, "`cuadra doctor` looks at the folder, the disk and the databases.")
         }

@@ -16,10 +16,11 @@ use super::plan::Site;
 use super::probe::Row;
 use super::progress::Progress;
 use crate::cli::{Exit, Tell as _, Trouble};
-use crate::desk::{Desk, FilledHousehold, Fix, NewAlert, Viewer};
+use crate::desk::{ActError, Desk, FilledHousehold, Fix, NewAlert, Viewer};
 use crate::home::write_whole;
 use crate::open::Opened;
 use crate::store::{Clock, PersonId, Visibility, machine_clock};
+use crate::views::IncidentDetailView;
 
 /// Households in one transaction.
 const HOUSEHOLDS_AT_ONCE: u64 = 250;
@@ -214,9 +215,9 @@ impl Filling {
                     let done = addresses / 10 + u64::try_from(documents.len())?;
                     self.progress.part(self.site.name, done, whole);
                 }
-                (Act::Claim, Some(doc)) => _ = desk.claim(desk_viewer, doc).await?,
-                (Act::Step(step), Some(doc)) => _ = desk.step(desk_viewer, doc, step).await?,
-                (Act::Close(outcome), Some(doc)) => _ = desk.close(desk_viewer, doc, outcome).await?,
+                (Act::Claim, Some(doc)) => unless_done(desk.claim(desk_viewer, doc).await)?,
+                (Act::Step(step), Some(doc)) => unless_done(desk.step(desk_viewer, doc, step).await)?,
+                (Act::Close(outcome), Some(doc)) => unless_done(desk.close(desk_viewer, doc, outcome).await)?,
                 (Act::Claim | Act::Step(_) | Act::Close(_), None) => {}
             }
         }
@@ -233,5 +234,13 @@ fn alert(report: &Invented, point: Option<protocol::operation::Point>) -> NewAle
         text: report.text.to_owned(),
         silent: false,
         visibility: Visibility::Operator,
+    }
+}
+
+/// A fill that was interrupted is gone through again from its beginning: what is answered already stays.
+fn unless_done(answered: Result<IncidentDetailView, ActError>) -> Result<(), ActError> {
+    match answered {
+        Ok(_) | Err(ActError::NotNow) => Ok(()),
+        Err(error) => Err(error),
     }
 }

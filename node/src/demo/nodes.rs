@@ -41,16 +41,12 @@ impl Nodes {
         Ok(nodes)
     }
 
-    /// Waits for Ctrl-C; says which node ended meanwhile, and how to start it again.
+    /// Says which node ended, and how to start it again; never ends by itself.
     pub async fn watch(&mut self, plan: &Plan) {
         let mut looks = tokio::time::interval(Duration::from_millis(500));
-        let interrupted = interrupted();
-        tokio::pin!(interrupted);
         loop {
-            tokio::select! {
-                () = &mut interrupted => return,
-                _ = looks.tick() => self.say_ended(plan),
-            }
+            looks.tick().await;
+            self.say_ended(plan);
         }
     }
 

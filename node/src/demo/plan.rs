@@ -1,5 +1,6 @@
 //! Which nodes the demo has, what each answers for, and where each is.
 
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use config::precinct::SouthPrecinct;
@@ -52,6 +53,20 @@ impl Plan {
             serde_json::to_vec(&(nodes, port_base)).tell(Exit::Failed, "The demo has no form in JSON.")?;
         crate::home::write_whole(&memory, &json).tell(Exit::Store, "The demo's folder cannot be written.")?;
         Ok(Self { folder: folder.to_owned(), sites: sites(folder, nodes, port_base) })
+    }
+}
+
+impl Plan {
+    /// Looks whether every port can be taken, before anything takes long.
+    pub fn check_ports(&self) -> Result<(), Trouble> {
+        for site in &self.sites {
+            let (tcp, udp) = (TcpListener::bind(site.address()), UdpSocket::bind(site.address()));
+            let what = format!("Port {} of this machine cannot be used for {}.", site.port, site.name);
+            let hint = "Choose others with --port-base.";
+            tcp.tell(Exit::Network, what.clone()).map_err(|trouble| trouble.hint(hint))?;
+            udp.tell(Exit::Network, what).map_err(|trouble| trouble.hint(hint))?;
+        }
+        Ok(())
     }
 }
 

@@ -38,6 +38,9 @@ pub enum HomeError {
     /// A roster version in the folder does not follow the ones before it.
     #[error("{0} does not fit the roster versions before it")]
     Roster(PathBuf, #[source] protocol::roster::RosterError),
+    /// Another process has the node's folder.
+    #[error("another process runs this node already ({0} is taken)")]
+    Running(PathBuf),
     /// The operating system gave no randomness.
     #[error("the operating system gave no random numbers")]
     Random(#[source] getrandom::Error),
@@ -88,4 +91,16 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
 /// True if only the file's owner may read it.
 pub(super) fn is_private(path: &Path) -> io::Result<bool> {
     Ok(std::fs::metadata(path)?.permissions().mode() & 0o077 == 0)
+}
+
+/// Takes a file for this process alone.
+pub(super) fn lock(path: &Path) -> Result<File, HomeError> {
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(path);
+    let file = file.map_err(HomeError::write(path))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(HomeError::Running(path.to_owned())),
+        Err(error) => Err(HomeError::write(path)(error.into())),
+    }
 }
