@@ -50,7 +50,10 @@ pub use reader::Reader;
 pub use tx::Tx;
 pub use writer::Queue;
 
-use limits::{BALLAST_BYTES, BUSY_MS_MAX, COMMITS_LAG_MAX, READERS_MAX, RED_LINE_PAGES, WAL_PAGES};
+use limits::{
+    BALLAST_BYTES, BUSY_MS_MAX, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES,
+    RED_LINE_PAGES, WAL_PAGES,
+};
 use reader::{Pair, Readers};
 use seal::Key;
 use writer::Queues;
@@ -177,6 +180,7 @@ impl Store {
             #[cfg(test)]
             fail_at: None,
         };
+        catch_up_with_rosters(&mut writing)?;
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn({
@@ -250,11 +254,20 @@ impl Store {
         &self.inner.shared.calendar
     }
 
-    /// Puts a newer roster chain in force and brings everything that hangs on it up to date.
+    /// Puts a newer roster chain in force and brings everything that hangs on it up to date, a few
+    /// documents at a time, so that no alert waits for it. Cut short, it is done at the next opening.
     pub async fn set_rosters(&self, rosters: RosterChain) -> Result<(), WriteError> {
         *self.inner.shared.rosters.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rosters);
+        let mut done = 0;
+        loop {
+            let taken = self.write(Queue::Bulk, move |tx| tx.derive_some(done, DERIVED_AT_ONCE)).await?;
+            if taken == 0 {
+                break;
+            }
+            done += taken;
+        }
         self.write(Queue::Normal, |tx| {
-            tx.derive_all()?;
+            tx.mark_derived()?;
             tx.event(What::Peers, None)
         })
         .await
@@ -275,9 +288,9 @@ impl Store {
     /// False below the red line, where photos are refused so that alerts still find room.
     pub async fn has_room(&self) -> Result<bool, WriteError> {
         let Some(pages_max) = self.inner.pages_max else {
-            // Without a quota the ballast says it: it is freed when the disk is full and laid again
-            // at the next start with room.
-            return Ok(self.inner.folder.join("ballast").exists());
+            // The ballast is freed when the disk was full, and laid again at the next start with room.
+            let free = free_bytes(&self.inner.folder)?;
+            return Ok(free > RED_LINE_BYTES && self.inner.folder.join("ballast").exists());
         };
         self.read(move |r| {
             let used: i64 = r.db().query_row("PRAGMA page_count", [], |row| row.get(0))?;
@@ -318,6 +331,25 @@ impl Inner {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// What hangs on the roster is made anew if the roster changed while that was not finished.
+fn catch_up_with_rosters(writing: &mut tx::Writing) -> Result<(), WriteError> {
+    writing.begin()?;
+    let done = writing.with_tx(|tx| {
+        if !tx.is_derived()? {
+            tx.derive_all()?;
+            tx.mark_derived()?;
+        }
+        Ok(())
+    });
+    match done {
+        Ok(()) => writing.commit(),
+        Err(fault) => {
+            writing.roll_back();
+            Err(fault)
+        }
     }
 }
 
@@ -368,6 +400,12 @@ fn check_sqlite_version(version: &str) -> Result<(), OpenError> {
     } else {
         Err(OpenError::Sqlite(version.to_owned()))
     }
+}
+
+/// Bytes that this process may still write to the folder's file system.
+fn free_bytes(folder: &Path) -> Result<u64, WriteError> {
+    let stat = rustix::fs::statvfs(folder).map_err(std::io::Error::from)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Reserves room on the disk. Without room for it the node runs all the same, below its red line.

@@ -200,6 +200,7 @@ fn touched(document: &Document, us: MemberId) -> bool {
                 | Operation::Note { .. }
                 | Operation::Accept { .. }
                 | Operation::Decline { .. }
+                | Operation::Commit { .. }
                 | Operation::Close { .. }
                 | Operation::Offer { .. }
         );

@@ -50,3 +50,5 @@ pub const READS_REMEMBERED_MAX: usize = 10_000;
 /// Pages of the write-ahead log after which they are moved into the database. More: the log grows until
 /// the last reader of them is done.
 pub const WAL_PAGES: u32 = 4_000;
+/// Documents brought up to date in one job after the roster changed. More: the next job, behind alerts.
+pub const DERIVED_AT_ONCE: usize = 32;

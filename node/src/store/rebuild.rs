@@ -30,23 +30,48 @@ impl Tx<'_> {
         self.derive_all()
     }
 
-    /// Brings every document's derived rows up to date: after a rebuild, and after the roster changed.
+    /// Brings every document's derived rows up to date.
     pub(super) fn derive_all(&mut self) -> Result<u64, WriteError> {
-        let docs = self.reader().all_documents()?;
+        let taken = self.derive_some(0, usize::MAX)?;
+        Ok(u64::try_from(taken).unwrap_or(u64::MAX))
+    }
+
+    /// As [`Tx::derive_all`], for `count` documents after the first `skip`; answers with how many there
+    /// were. Documents that come later are derived as they come.
+    pub(super) fn derive_some(&mut self, skip: usize, count: usize) -> Result<usize, WriteError> {
+        let docs = self.reader().all_documents(skip, count)?;
         for doc in &docs {
             if let Some(document) = self.reader().document(*doc)? {
                 self.derive(*doc, &document)?;
             }
         }
-        Ok(u64::try_from(docs.len()).unwrap_or(u64::MAX))
+        Ok(docs.len())
+    }
+
+    /// True if everything derived was made under the roster in force.
+    pub(super) fn is_derived(&self) -> Result<bool, WriteError> {
+        let mut select =
+            self.db().prepare("SELECT 1 FROM meta WHERE name = 'derived_under' AND value = ?1")?;
+        Ok(select.exists(params![self.rosters().head().hash().0])?)
+    }
+
+    /// Remembers that everything derived was made under the roster in force.
+    pub(super) fn mark_derived(&mut self) -> Result<(), WriteError> {
+        let hash = self.rosters().head().hash().0;
+        let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES ('derived_under', ?1)";
+        self.db().execute(sql, params![hash])?;
+        Ok(())
     }
 }
 
 impl Reader<'_> {
-    /// Every document in the log, in the order in which they came.
-    fn all_documents(&self) -> Result<Vec<DocId>, WriteError> {
-        let mut select = self.db().prepare("SELECT doc FROM envelope GROUP BY doc ORDER BY min(number)")?;
-        let rows = select.query_map([], |row| row.get(0).map(DocId))?;
+    /// Documents of the log in the order in which they came.
+    fn all_documents(&self, skip: usize, count: usize) -> Result<Vec<DocId>, WriteError> {
+        let mut select = self
+            .db()
+            .prepare("SELECT doc FROM envelope GROUP BY doc ORDER BY min(number) LIMIT ?2 OFFSET ?1")?;
+        let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
+        let rows = select.query_map(params![number(skip), number(count)], |row| row.get(0).map(DocId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

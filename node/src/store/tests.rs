@@ -431,3 +431,43 @@ async fn what_is_due_is_paged_in_order_and_cleared_only_for_what_was_confirmed()
     let shared = store.read_here(|r| r.shared_with(peer)).unwrap();
     assert_eq!(shared.len(), 4);
 }
+
+#[tokio::test]
+async fn a_roster_that_changed_while_the_node_was_away_is_in_force_after_opening() {
+    use protocol::author::Draft;
+    use protocol::fixture::{code, open as opening};
+    let folder = tempfile::tempdir().unwrap();
+    let mut federation = Federation::new(2);
+    let kind = protocol::kind::Kind::by_name("sos").unwrap();
+    let draft = Draft {
+        operation: opening(code(0), kind, &[], None, 1),
+        blobs: Vec::new(),
+        answers: Vec::new(),
+        written_at: Millis(1_000),
+    };
+    let store = open_as(folder.path(), &federation, 0, None);
+    let doc = store.write(Queue::Urgent, move |tx| tx.append(None, &draft, None)).await.unwrap().header().doc;
+    let answering = |store: &Store| store.read_here(|r| r.incident(doc)).unwrap().unwrap().answering;
+    assert_eq!(answering(&store), federation.id(0));
+    store.stop();
+    federation.revoke(0);
+    let store = open_as(folder.path(), &federation, 0, None);
+    assert_eq!(answering(&store), federation.id(federation.precinct()));
+
+    let mut other = Federation::new(2);
+    other.publish(|_| {});
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_as(folder.path(), &other, 0, None);
+    let mut last = store.read_here(|r| r.last_event()).unwrap();
+    other.publish(|_| {});
+    store.set_rosters(other.rosters.clone()).await.unwrap();
+    last += 1;
+    assert_eq!(store.read_here(|r| r.last_event()).unwrap(), last, "pages are told");
+}
+
+#[test]
+fn free_room_is_read_from_the_file_system() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(free_bytes(folder.path()).unwrap() > 0);
+    assert!(free_bytes(&folder.path().join("not here")).is_err());
+}

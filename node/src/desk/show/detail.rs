@@ -155,9 +155,10 @@ impl Showing<'_> {
         match self.viewer {
             Viewer::Nobody => {}
             Viewer::Resident(_) => {
-                if own {
+                let ended = !open || row.step == Some(Step::Resolved);
+                if own && ended {
                     may.push("solved".into());
-                } else if open && involved {
+                } else if !own && open && involved {
                     may.push("contribute".into());
                 }
             }
