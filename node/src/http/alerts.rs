@@ -3,7 +3,8 @@
 use axum::Json;
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use protocol::kind::Kind;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,8 +14,11 @@ use super::asked::{NewAlert, NewContribution, SOS, Solved};
 use super::error::{Code, Fault, Problem, ProblemView, Why};
 use super::fields::{Fields, Salvaged};
 use super::incidents::Doc;
+use super::screens::Frame;
 use super::session::{Maybe, Session, Signed};
 use super::{App, fresh_id};
+use crate::desk::Viewer;
+use crate::pages;
 use crate::views::{IncidentDetailView, IncidentView, RaisedView};
 
 /// The JSON routes with small bodies.
@@ -60,32 +64,72 @@ async fn raise(State(app): State<App>, maybe: Maybe, body: Salvaged) -> Result<R
     Ok((StatusCode::CREATED, Json(raised)).into_response())
 }
 
-async fn raise_form(State(app): State<App>, maybe: Maybe, body: Salvaged) -> Result<Redirect, Problem> {
-    let alert = read_alert(body)?;
-    go_to_alert(&app, maybe, alert).await
+async fn raise_form(
+    State(app): State<App>,
+    maybe: Maybe,
+    frame: Framed,
+    body: Salvaged,
+) -> Result<Response, Problem> {
+    report(&app, maybe, frame, body).await
 }
 
 async fn report_form(
     State(app): State<App>,
     Path(kind): Path<String>,
     maybe: Maybe,
+    frame: Framed,
     mut body: Salvaged,
-) -> Result<Redirect, Problem> {
+) -> Result<Response, Problem> {
     body.names_sos |= kind == SOS;
     body.fields.set("kind", kind);
-    let alert = read_alert(body)?;
-    go_to_alert(&app, maybe, alert).await
+    report(&app, maybe, frame, body).await
+}
+
+/// The frame of the form, if it can be shown again; an SOS goes on without.
+type Framed = Result<Frame, Problem>;
+
+async fn report(app: &App, maybe: Maybe, frame: Framed, body: Salvaged) -> Result<Response, Problem> {
+    let (filled, viewer) = (body.fields.typed(), maybe.viewer());
+    let raised = match read_alert(body) {
+        Ok(alert) => raised(app, maybe, alert).await,
+        Err(problem) => Err(problem),
+    };
+    match (raised, frame) {
+        (Ok(raised), frame) => Ok(go_on(viewer, frame, &raised)),
+        (Err(problem), Ok(Frame { chrome, .. })) if problem.is_in_the_form() => {
+            // Without a kind there is no form of its own to show.
+            let Some(kind) = Kind::by_name(filled.get("kind")) else { return Err(problem) };
+            let words = problem.words(&app.front, chrome.lang);
+            Ok(problem.form(pages::report(&chrome, kind.name, &filled, Some(&words))))
+        }
+        (Err(problem), _) => Err(problem),
+    }
 }
 
 /// The button: always an SOS, whatever else came.
-async fn sos_form(State(app): State<App>, maybe: Maybe, body: Salvaged) -> Result<Redirect, Problem> {
+async fn sos_form(
+    State(app): State<App>,
+    maybe: Maybe,
+    frame: Framed,
+    body: Salvaged,
+) -> Result<Response, Problem> {
     let alert = note_drops(NewAlert::sos(&body.fields, fresh_id()), body.problem.is_some());
-    go_to_alert(&app, maybe, alert).await
+    let viewer = maybe.viewer();
+    Ok(go_on(viewer, frame, &raised(&app, maybe, alert).await?))
 }
 
-async fn go_to_alert(app: &App, maybe: Maybe, alert: NewAlert) -> Result<Redirect, Problem> {
-    let raised = raised(app, maybe, alert).await?;
-    Ok(Redirect::to(&format!("/alerts/{}", raised.id)))
+/// Where a person goes from a stored alert: to its page, if they may see it; without a session they are
+/// told here and now that it is kept.
+fn go_on(viewer: Viewer, frame: Framed, raised: &RaisedView) -> Response {
+    match (viewer, frame) {
+        (Viewer::Nobody, Ok(Frame { chrome, .. })) => {
+            (StatusCode::CREATED, Html(pages::kept(&chrome, raised))).into_response()
+        }
+        (Viewer::Nobody, Err(_)) => Redirect::to("/").into_response(),
+        (Viewer::Resident(_) | Viewer::Operator(_), _) => {
+            Redirect::to(&format!("/alerts/{}", raised.id)).into_response()
+        }
+    }
 }
 
 /// A body that cannot be read is refused, unless it may be an SOS.

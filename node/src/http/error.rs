@@ -184,10 +184,14 @@ impl Problem {
         Self { code, fault: None, cause: Some(Arc::new(cause)) }
     }
 
-    /// What went wrong.
-    #[must_use]
-    pub fn code(&self) -> Code {
-        self.code
+    /// True if the person can put it right in the form that they sent.
+    pub(super) fn is_in_the_form(&self) -> bool {
+        matches!(self.code, Code::Field | Code::CodeUnusable)
+    }
+
+    /// The form again, with what is wrong in it.
+    pub(super) fn form(&self, page: String) -> Response {
+        (self.code.status(), Html(page)).into_response()
     }
 }
 

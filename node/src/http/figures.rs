@@ -10,7 +10,6 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use protocol::ids::Code as Jurisdiction;
 use serde::Deserialize;
-use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -33,7 +32,7 @@ pub(super) fn api() -> OpenApiRouter<App> {
 }
 
 /// A month.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Month {
     /// `yyyymm`; absent for the newest that has figures.
@@ -89,7 +88,7 @@ async fn peers(State(app): State<App>, maybe: Maybe) -> Result<Json<Vec<PeerView
 }
 
 /// In which language.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct InLang {
     /// `es` or `en`; absent for the person's.

@@ -8,7 +8,6 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Redirect, Response};
 use protocol::ids::DocId;
 use serde::Deserialize;
-use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,7 +15,9 @@ use super::App;
 use super::asked::{Close, Decline, NewCall, NewInvitation, NewNote, NewOffer, NewResponse, NewStep, Reopen};
 use super::error::{Code, Fault, Problem, ProblemView, Why};
 use super::fields::Fields;
+use super::screens::Frame;
 use super::session::{Session, Signed};
+use crate::pages;
 use crate::store::IncidentQuery;
 use crate::views::{IncidentDetailView, IncidentView, RaisedView};
 
@@ -134,7 +135,7 @@ async fn act_form(
 }
 
 /// Which incidents of the queue.
-#[derive(Debug, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Which {
     /// `open` (the default), `closed` or `all`.
@@ -192,10 +193,17 @@ async fn take_call(
 async fn call_form(
     State(app): State<App>,
     Signed(session): Signed,
+    Frame { chrome, .. }: Frame,
     fields: Fields,
-) -> Result<Redirect, Problem> {
-    let raised = called(&app, &session, &fields).await?;
-    Ok(Redirect::to(&format!("/console/incidents/{}", raised.id)))
+) -> Result<Response, Problem> {
+    match called(&app, &session, &fields).await {
+        Ok(raised) => Ok(Redirect::to(&format!("/console/incidents/{}", raised.id)).into_response()),
+        Err(problem) if problem.is_in_the_form() => {
+            let words = problem.words(&app.front, chrome.lang);
+            Ok(problem.form(pages::call(&chrome, &fields.typed(), Some(&words))))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 async fn called(app: &App, session: &Session, fields: &Fields) -> Result<RaisedView, Problem> {

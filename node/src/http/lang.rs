@@ -14,9 +14,7 @@ pub(super) fn of(headers: &HeaderMap, otherwise: Lang) -> Lang {
     let accepts = accepts.filter(|value| value.len() <= 256);
     match (chosen, accepts) {
         (Some(lang), _) => lang,
-        (None, Some(accepts)) if accepts.split(',').any(|part| is_spoken(part)) => {
-            Lang::negotiate(None, Some(accepts))
-        }
+        (None, Some(accepts)) if accepts.split(',').any(is_spoken) => Lang::negotiate(None, Some(accepts)),
         (None, _) => otherwise,
     }
 }

@@ -10,10 +10,11 @@ use utoipa_axum::routes;
 use super::asked::{Enter, Join};
 use super::error::{Code, Problem, ProblemView};
 use super::fields::Fields;
+use super::screens::Frame;
 use super::session::{Cookie, Maybe, Session, Signed, set_lang, set_session};
 use super::{App, lang};
 use crate::desk::SignedIn;
-use crate::pages::Lang;
+use crate::pages::{self, Lang};
 use crate::views::WhoView;
 
 /// The JSON routes.
@@ -45,8 +46,20 @@ async fn join(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Res
     Ok(signed_in_api(&app, joined(&app, &headers, &fields).await?))
 }
 
-async fn join_form(State(app): State<App>, headers: HeaderMap, fields: Fields) -> Result<Response, Problem> {
-    Ok(signed_in_page(&app, &joined(&app, &headers, &fields).await?))
+async fn join_form(
+    State(app): State<App>,
+    Frame { chrome, .. }: Frame,
+    headers: HeaderMap,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    match joined(&app, &headers, &fields).await {
+        Ok(signed_in) => Ok(signed_in_page(&app, &signed_in)),
+        Err(problem) if problem.is_in_the_form() => {
+            let (words, filled) = (problem.words(&app.front, chrome.lang), fields.typed());
+            Ok(problem.form(pages::join(&chrome, filled.get("code"), &filled, Some(&words))))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 async fn joined(app: &App, headers: &HeaderMap, fields: &Fields) -> Result<SignedIn, Problem> {
@@ -61,11 +74,27 @@ async fn joined(app: &App, headers: &HeaderMap, fields: &Fields) -> Result<Signe
     (status = 403, body = ProblemView, description = "The code is unknown, spent or too old"),
 ))]
 async fn enter(State(app): State<App>, fields: Fields) -> Result<Response, Problem> {
-    Ok(signed_in_api(&app, app.desk.sign_in(&Enter::parse(&fields)?.code).await?))
+    Ok(signed_in_api(&app, entered(&app, &fields).await?))
 }
 
-async fn enter_form(State(app): State<App>, fields: Fields) -> Result<Response, Problem> {
-    Ok(signed_in_page(&app, &app.desk.sign_in(&Enter::parse(&fields)?.code).await?))
+async fn enter_form(
+    State(app): State<App>,
+    Frame { chrome, .. }: Frame,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    match entered(&app, &fields).await {
+        Ok(signed_in) => Ok(signed_in_page(&app, &signed_in)),
+        Err(problem) if problem.is_in_the_form() => {
+            let (words, filled) = (problem.words(&app.front, chrome.lang), fields.typed());
+            let code = Some(filled.get("code")).filter(|code| !code.is_empty());
+            Ok(problem.form(pages::enter(&chrome, code, Some(&words))))
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn entered(app: &App, fields: &Fields) -> Result<SignedIn, Problem> {
+    Ok(app.desk.sign_in(&Enter::parse(fields)?.code).await?)
 }
 
 /// Where somebody begins.

@@ -421,7 +421,6 @@ fn private_file(path: &Path, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read as _;
     use std::time::Duration;
 
     use axum::routing::get;

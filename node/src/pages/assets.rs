@@ -39,8 +39,3 @@ pub(super) fn address(name: &str) -> Option<&'static str> {
 pub(super) fn loads(name: &str) -> &'static [&'static str] {
     LOADS.iter().find(|(source, _)| *source == name).map_or(&[], |(_, files)| *files)
 }
-
-/// The content security policy that every page works under: nothing inline, nothing from elsewhere.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
-img-src 'self' data: blob:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; form-action 'self'; \
-base-uri 'none'; frame-ancestors 'none'";

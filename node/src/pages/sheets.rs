@@ -5,7 +5,7 @@ use super::codes;
 use super::lang::Lang;
 use super::problem::{Problem, problem};
 use crate::views::{
-    CountryView, CoverageView, IncidentDetailView, IncidentView, PeerView, TerritoryFigureView,
+    CountryView, CoverageView, IncidentDetailView, IncidentView, PeerView, RaisedView, TerritoryFigureView,
 };
 use askama::Template;
 use protocol::kind::{KINDS, Kind, Urgency};
@@ -225,6 +225,19 @@ struct ErrorPage<'a> {
 pub fn error(chrome: &Chrome, code: &str) -> String {
     let problem = problem(chrome.lang, code, &chrome.node.emergency_number);
     render(&ErrorPage { c: chrome, problem })
+}
+
+#[derive(Template)]
+#[template(path = "kept.html")]
+struct KeptPage<'a> {
+    c: &'a Chrome,
+    raised: &'a RaisedView,
+}
+
+/// For somebody who sent an SOS without being signed in: that it is stored, and under which number.
+#[must_use]
+pub fn kept(chrome: &Chrome, raised: &RaisedView) -> String {
+    render(&KeptPage { c: chrome, raised })
 }
 
 /// A kind with its words, as the API lists them.

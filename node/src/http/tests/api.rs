@@ -144,14 +144,14 @@ async fn an_sos_is_kept_with_a_broken_body_without_a_session_and_outside_every_p
     ];
     for (count, (path, kind, body)) in broken.into_iter().enumerate() {
         let answer = node.send("POST", path, &[kind, HERE], body).await;
-        let expected = if path.starts_with("/api") { 201 } else { 303 };
-        assert_eq!(answer.status, expected, "{path}: {answer:?}");
+        assert_eq!(answer.status, 201, "{path}: {answer:?}");
         let queue = node.get("/api/v1/incidents", Some(&desk)).await.json();
         assert_eq!(queue.as_array().unwrap().len(), count + 1, "{path}: every one is kept");
     }
     // A cookie that is no longer good, and a browser too old to say where the form came from.
     for headers in [vec![FORM, HERE, ("cookie", "cuadra=gone")], vec![FORM, ("cookie", "cuadra=gone")]] {
-        assert_eq!(node.send("POST", "/sos", &headers, "").await.status, 303);
+        let kept = node.send("POST", "/sos", &headers, "").await;
+        assert!(kept.status == 201 && kept.text.contains("<html"), "{kept:?}");
     }
     let foreign = node.send("POST", "/sos", &[FORM, ("sec-fetch-site", "cross-site")], "").await;
     assert_eq!(foreign.status, 403, "another site's page cannot raise one");
@@ -300,9 +300,45 @@ async fn every_form_works_without_javascript_and_answers_with_a_page_to_go_to() 
     assert_eq!(node.post_form(&format!("/incidents/{id}/dance"), Some(&desk), "").await.status, 404);
     let lang = node.post_form("/lang", None, "lang=en&back=//evil.example").await;
     assert_eq!((lang.status, lang.headers["location"].to_str().unwrap()), (303, "/"));
+    let sos = node.post_form("/sos", Some(&rosa), "").await;
+    assert_eq!((sos.status, sos.headers["location"].to_str().unwrap().starts_with("/alerts/")), (303, true));
     assert_eq!(node.post_form("/leave", Some(&rosa), "").await.status, 303);
     let expired = node.post_form("/alerts", Some(&rosa), &alert).await;
     assert_eq!((expired.status, expired.text.contains("<html")), (401, true));
+}
+
+#[tokio::test]
+async fn a_form_with_a_mistake_comes_back_with_what_was_typed() {
+    let node = Node::town();
+    let (rosa, desk) = (node.resident("Rosa").await, node.operator("Turno").await);
+    let check = async |path: &str, who: Who<'_>, body: &str, status: u16, shown: [&str; 2]| {
+        let answer = node.post_form(path, who, body).await;
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        for words in shown {
+            assert!(answer.text.contains(words), "{path} does not show {words}: {}", answer.text);
+        }
+    };
+    check("/join", None, "code=abc&name=Ana+Mar%C3%ADa", 422, ["Falta: dirección", "Ana María"]).await;
+    check("/enter", None, "code=spent", 403, ["ya se usó", "spent"]).await;
+    let report = format!("alert={}&kind=noise&text=fiesta&visibility=moon", "07".repeat(32));
+    check("/alerts", Some(&rosa), &report, 422, ["No es válido: quién me ve", "fiesta"]).await;
+    check("/calls", Some(&desk), "kind=fire&address=Calle+9", 422, ["Falta: texto", "Calle 9"]).await;
+}
+
+#[test]
+fn every_problem_has_words_of_its_own_in_every_language() {
+    let list = crate::http::error::Code::ALL;
+    for lang in crate::pages::Lang::ALL {
+        for code in list {
+            for part in ["title", "detail"] {
+                let key = format!("problem.{}.{part}", code.name());
+                let words = lang.find(&key).unwrap_or_else(|| panic!("{key} in {lang:?}"));
+                assert!(!words.contains(['!', '¡']), "{key}: no exclamation marks");
+            }
+        }
+        let full = lang.find("problem.store_full.detail").unwrap();
+        assert!(full.contains("{number}"), "a full store names whom to call");
+    }
 }
 
 #[tokio::test]
