@@ -362,6 +362,19 @@ fn blob_that_came_along_is_kept_if_it_is_named_and_ours_and_fetched_otherwise() 
 }
 
 #[test]
+fn responders_blob_that_a_peer_sends_to_an_aggregator_is_not_kept() {
+    let federation = federation();
+    let mut owner = Bench::new(&federation, 0);
+    owner.connect(1);
+    let (_, sent) = owner.write_with(None, incident(&federation, 0, &[1], 1), vec![small_blob(5)]);
+    let mut precinct = Bench::new(&federation, 3);
+    precinct.connect(0);
+    precinct.say(0, sent[0].2.clone());
+    assert_eq!(precinct.disk.documents.len(), 1);
+    assert!(precinct.disk.blobs.is_empty(), "what it never should have been sent");
+}
+
+#[test]
 fn blob_that_does_not_match_its_commitment_is_dropped_and_blamed() {
     let federation = federation();
     let mut owner = Bench::new(&federation, 0);
