@@ -19,7 +19,7 @@ impl Replica {
         let envelopes = ids.iter().filter_map(|id| view.document.envelope(id));
         let named: Vec<BlobRef> = envelopes.flat_map(|e| e.header().blobs.iter().copied()).collect();
         for blob in named {
-            if view.audience.entitled_to_blob(&self.me, blob.class) && !shelf.holds_blob(&blob.id) {
+            if view.entitled_to_blob(&self.me, &blob) && !shelf.holds_blob(&blob.id) {
                 self.fetch(doc, blob, view);
             }
         }
@@ -39,11 +39,14 @@ impl Replica {
     }
 
     fn fetch(&mut self, doc: DocId, blob: BlobRef, view: &View) {
-        if self.fetching.contains_key(&blob.id) || self.fetching.len() >= FETCHES_MAX {
+        if !view.entitled_to_blob(&self.me, &blob)
+            || self.fetching.contains_key(&blob.id)
+            || self.fetching.len() >= FETCHES_MAX
+        {
             return;
         }
         let head = self.rosters.head();
-        let may = |peer: &MemberId| view.audience.entitled_to_blob(peer, blob.class) && head.good(peer);
+        let may = |peer: &MemberId| view.entitled_to_blob(peer, &blob) && head.good(peer);
         let candidates: Vec<MemberId> = self.peers.keys().copied().filter(may).collect();
         if candidates.is_empty() {
             return;
@@ -61,9 +64,9 @@ impl Replica {
     pub(super) fn handle_blob_want(&mut self, peer: MemberId, want: &BlobWant, shelf: &dyn Shelf) {
         let blob = want.blob;
         let served = self.view_for(&peer, &want.doc, shelf).is_some_and(|view| {
-            let named = view.document.envelopes().flat_map(|e| &e.header().blobs).filter(|b| b.id == blob);
-            let mut classes = named.map(|blob| blob.class);
-            classes.any(|class| view.audience.entitled_to_blob(&peer, class)) && shelf.holds_blob(&blob)
+            let mut named =
+                view.document.envelopes().flat_map(|e| &e.header().blobs).filter(|b| b.id == blob);
+            named.any(|named| view.entitled_to_blob(&peer, named)) && shelf.holds_blob(&blob)
         });
         if served {
             self.out.push_back(Output::ServeBlob { peer, blob, from_piece: want.from_piece });

@@ -10,7 +10,6 @@ use super::parking::{Parked, Stage};
 use super::peer::Asked;
 use super::{Arrival, Output, Replica, Shelf};
 use crate::admission::{Ground, Refusal, Verdict, admit};
-use crate::audience::Audience;
 use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, MemberId};
@@ -33,8 +32,7 @@ impl Replica {
     /// three look the same from outside.
     pub(super) fn view_for(&mut self, peer: &MemberId, doc: &DocId, shelf: &dyn Shelf) -> Option<View> {
         let view = self.loaded.view(doc, shelf, &self.rosters)?;
-        let audience = &view.audience;
-        let both = audience.entitled(peer) && audience.entitled(&self.me) && self.rosters.head().good(peer);
+        let both = view.entitled(peer) && view.entitled(&self.me) && self.rosters.head().good(peer);
         both.then_some(view)
     }
 
@@ -190,7 +188,7 @@ impl Replica {
                 .header()
                 .blobs
                 .iter()
-                .filter(|blob| view.audience.entitled_to_blob(peer, blob.class))
+                .filter(|blob| view.entitled_to_blob(peer, blob))
                 .filter_map(|blob| shelf.small_blob(&blob.id));
             let written = shelf.written(&envelope.id()).unwrap_or(self.now);
             Item {
@@ -310,12 +308,12 @@ impl Replica {
             intake.missing.entry(parked.peer).or_default().extend(lacks.copied());
         }
         if !admitted.is_empty() {
-            intake.stores = Audience::of(&ahead, &self.rosters).entitled(&self.me);
-            if intake.stores {
-                self.queue(doc, ahead, admitted);
-            } else {
+            let view = View::of(ahead, &self.rosters).filter(|view| view.entitled(&self.me));
+            intake.stores = view.is_some();
+            match view {
+                Some(view) => self.queue(doc, view, admitted),
                 // It does not name us: kept aside, not shown, not advertised, never due.
-                work.extend(admitted.into_iter().map(|(parked, _)| parked));
+                None => work.extend(admitted.into_iter().map(|(parked, _)| parked)),
             }
         }
         intake.parks = work.iter().any(|parked| !known.contains(&(parked.peer, parked.id)));
@@ -395,9 +393,7 @@ impl Replica {
         self.refusals.contains(id) || shelf.refused(id)
     }
 
-    fn queue(&mut self, doc: DocId, ahead: Arc<Document>, admitted: Vec<(Parked, Arrival)>) {
-        let audience = Audience::of(&ahead, &self.rosters);
-        let view = View { document: Arc::clone(&ahead), audience: Arc::new(audience) };
+    fn queue(&mut self, doc: DocId, view: View, admitted: Vec<(Parked, Arrival)>) {
         let mut batch = Batch::default();
         for (parked, arrival) in admitted {
             // A lane is the peer's word; the document's own urgency caps it.
@@ -407,7 +403,7 @@ impl Replica {
             batch.blobs.extend(self.wanted_blobs(&view, &arrival, parked.blobs));
             batch.envelopes.push(arrival);
         }
-        self.loaded.queue(doc, Arc::unwrap_or_clone(ahead), batch);
+        self.loaded.queue(doc, view.document, batch);
         self.start_store(doc);
     }
 
@@ -415,9 +411,7 @@ impl Replica {
     fn wanted_blobs(&self, view: &View, arrival: &Arrival, blobs: Vec<InlineBlob>) -> Vec<InlineBlob> {
         let named = &arrival.envelope.header().blobs;
         let ours = |blob: &InlineBlob| {
-            named
-                .iter()
-                .any(|named| named.id == blob.id && view.audience.entitled_to_blob(&self.me, named.class))
+            named.iter().any(|named| named.id == blob.id && view.entitled_to_blob(&self.me, named))
         };
         blobs.into_iter().filter(ours).collect()
     }

@@ -5,27 +5,46 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Arrival, Shelf};
-use crate::audience::Audience;
 use crate::document::Document;
+use crate::envelope::{BlobClass, BlobRef};
+use crate::fold::Fold;
 use crate::ids::{DocId, MemberId};
 use crate::limits::DOCUMENTS_LOADED_MAX;
 use crate::message::{InlineBlob, Lane};
-use crate::operation::Operation;
+use crate::operation::peek_genesis;
 use crate::roster::RosterChain;
 
-/// A committed document and who may hold it.
+/// A document and what it says.
 #[derive(Debug, Clone)]
 pub(super) struct View {
     pub document: Arc<Document>,
-    pub audience: Arc<Audience>,
+    pub fold: Arc<Fold>,
 }
 
 impl View {
+    /// Reads a document; none while it is empty.
+    pub fn of(document: Arc<Document>, rosters: &RosterChain) -> Option<View> {
+        let fold = Arc::new(Fold::of(&document, rosters)?);
+        Some(View { document, fold })
+    }
+
+    /// True if the member may hold the document.
+    pub fn entitled(&self, member: &MemberId) -> bool {
+        self.fold.audience.entitled(member)
+    }
+
+    /// True if the member may hold a blob that an envelope names: by its class, or because the owner
+    /// released it; and nobody any more once it is to be erased.
+    pub fn entitled_to_blob(&self, member: &MemberId, blob: &BlobRef) -> bool {
+        let class = if self.fold.released.contains(&blob.id) { BlobClass::Shared } else { blob.class };
+        self.fold.audience.entitled_to_blob(member, class) && !self.fold.redacted.contains_key(&blob.id)
+    }
+
     /// The lane for it, live or catching up.
     pub fn lane(&self, live: bool) -> Lane {
-        let rings = self.document.genesis().is_some_and(
-            |genesis| matches!(genesis.operation(), Operation::Open(open) if open.urgency.rings()),
-        );
+        let rings = self.document.genesis().is_some_and(|genesis| {
+            peek_genesis(genesis.signed().op_bytes()).is_ok_and(|(_, urgency, _, _)| urgency.rings())
+        });
         match (live, rings) {
             (true, true) => Lane::Urgent,
             (true, false) => Lane::Normal,
@@ -117,9 +136,9 @@ impl Loaded {
     }
 
     /// Puts admitted envelopes in the queue to the store.
-    pub fn queue(&mut self, doc: DocId, ahead: Document, batch: Batch) {
+    pub fn queue(&mut self, doc: DocId, ahead: Arc<Document>, batch: Batch) {
         let entry = self.entries.entry(doc).or_default();
-        entry.ahead = Some(Arc::new(ahead));
+        entry.ahead = Some(ahead);
         entry.waiting.envelopes.extend(batch.envelopes);
         entry.waiting.blobs.extend(batch.blobs);
         entry.waiting.lane = [entry.waiting.lane, batch.lane].into_iter().flatten().min();
@@ -167,8 +186,8 @@ impl Loaded {
         lost.flat_map(|batch| batch.envelopes).map(|arrival| arrival.from).collect()
     }
 
-    /// Forgets who may hold what, after the roster changed.
-    pub fn forget_audiences(&mut self) {
+    /// Forgets what documents say, after the roster changed.
+    pub fn forget_views(&mut self) {
         for entry in self.entries.values_mut() {
             entry.view = None;
         }
@@ -191,6 +210,5 @@ impl Loaded {
 
 fn load(doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Option<View> {
     let document = shelf.document(doc).filter(|document| !document.is_empty())?;
-    let audience = Arc::new(Audience::of(&document, rosters));
-    Some(View { document, audience })
+    View::of(document, rosters)
 }

@@ -8,7 +8,6 @@ use crate::audience::Audience;
 use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::envelope::AdmittedEnvelope;
-use crate::fold::Fold;
 use crate::ids::{DocId, EnvelopeId, MemberId, Millis};
 use crate::limits::HAVE_GATHER_MS;
 use crate::message::{Items, Lane, Message};
@@ -71,13 +70,13 @@ impl Replica {
 
     fn settle(&mut self, doc: DocId, commit: &Commit<'_>, shelf: &dyn Shelf) {
         let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) else { return };
-        if !view.audience.entitled(&self.me) {
+        if !view.entitled(&self.me) {
             return;
         }
         let at = Fingerprint(view.document.fingerprint());
         let connected: Vec<MemberId> = self.peers.keys().copied().collect();
         for peer in connected {
-            if !view.audience.entitled(&peer) || !self.rosters.head().good(&peer) {
+            if !view.entitled(&peer) || !self.rosters.head().good(&peer) {
                 continue;
             }
             let Some(state) = self.peers.get_mut(&peer) else { continue };
@@ -157,7 +156,7 @@ impl Replica {
 
     /// The owner's node completes a handoff by itself once its last offer is accepted.
     pub(super) fn commit_handoff(&mut self, doc: DocId, view: &View) {
-        let Some(fold) = Fold::of(&view.document, &self.rosters) else { return };
+        let fold = &view.fold;
         let accept = fold.offer.and_then(|offer| offer.accept);
         if let Some(accept) = accept.filter(|_| fold.owner == self.me && fold.answering == self.me) {
             self.out.push_back(Output::AutoCommit { doc, accept });

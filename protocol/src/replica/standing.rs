@@ -40,7 +40,7 @@ impl Replica {
 
     pub(super) fn handle_roster_changed(&mut self, rosters: RosterChain, shelf: &dyn Shelf) {
         self.rosters = rosters;
-        self.loaded.forget_audiences();
+        self.loaded.forget_views();
         let connected: Vec<MemberId> = self.peers.keys().copied().collect();
         for peer in connected {
             if !self.rosters.head().good(&peer) {

@@ -288,6 +288,37 @@ fn blob_is_served_to_the_involved_only() {
 }
 
 #[test]
+fn released_blob_goes_to_who_is_above_and_a_redacted_one_to_nobody() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    for n in [1, 3] {
+        bench.connect(n);
+    }
+    let blob = small_blob(5);
+    let (opened, _) = bench.write_with(None, incident(&federation, 0, &[1], 1), vec![blob.clone()]);
+    let doc = opened.header().doc;
+    let served = |bench: &mut Bench, n: usize| {
+        let input = bench.message(n, Message::BlobWant(BlobWant { doc, blob: blob.id, from_piece: 0 }));
+        let outputs = bench.hand(input);
+        let along = bench.say(n, want(doc, &[opened.id()], &[]));
+        let Message::Answer(items) = &along[0].2 else { panic!("{along:?}") };
+        let both = (matches!(outputs[..], [Output::ServeBlob { .. }]), items.items[0].blobs == [blob.clone()]);
+        assert_eq!(both.0, both.1, "asked for or riding along, the rule is one");
+        both.0
+    };
+    assert!(served(&mut bench, 1) && !served(&mut bench, 3));
+    bench.write(Some(doc), Operation::Release { blobs: vec![blob.id] });
+    assert!(served(&mut bench, 1) && served(&mut bench, 3), "the owner released it");
+    bench.write(Some(doc), Operation::Redact { blobs: vec![blob.id] });
+    assert!(!served(&mut bench, 1) && !served(&mut bench, 3), "it is to be erased");
+    bench.disk.blobs.clear();
+    assert_eq!(bench.disk.missing_blobs(9).len(), 1, "the disk of this test forgets that it was redacted");
+    bench.now = bench.now.plus(Millis(crate::limits::FETCH_RETRY_MS));
+    let outputs = bench.hand(Input::Tick);
+    assert!(!outputs.iter().any(|o| matches!(o, Output::FetchBlob { .. })), "nobody brings it back");
+}
+
+#[test]
 fn age_counts_what_every_node_on_the_way_held_it() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 3);
