@@ -302,7 +302,8 @@ fn released_blob_goes_to_who_is_above_and_a_redacted_one_to_nobody() {
         let outputs = bench.hand(input);
         let along = bench.say(n, want(doc, &[opened.id()], &[]));
         let Message::Answer(items) = &along[0].2 else { panic!("{along:?}") };
-        let both = (matches!(outputs[..], [Output::ServeBlob { .. }]), items.items[0].blobs == [blob.clone()]);
+        let both =
+            (matches!(outputs[..], [Output::ServeBlob { .. }]), items.items[0].blobs == [blob.clone()]);
         assert_eq!(both.0, both.1, "asked for or riding along, the rule is one");
         both.0
     };
