@@ -3,25 +3,60 @@
 //! Every work runs several times over the real program as it ships, and is held against references that
 //! minimal programs measure in the same run. Nothing that is timed decides whether a change is good.
 
+mod fill;
+mod idle;
+mod inside;
+mod intake;
+mod live;
 mod load;
 mod references;
 mod report;
 mod statistics;
+mod together;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
+use references::References;
 use report::Report;
+
+/// A work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Work {
+    /// What the machine can do; always measured
+    References,
+    /// W5: alerts at a steady rate on one node
+    Intake,
+    /// W9: memory, start and size of a node that does nothing
+    Idle,
+    /// W1: from a request at one node to the event at the other
+    Live,
+    /// W2, W3, W3a: one node was away
+    Together,
+}
 
 /// What to run.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Bench {
-    /// Which works: references, and those named here; all without any
-    #[arg(value_name = "WORK")]
-    works: Vec<String>,
+    /// Which works, beside the references; all if none is named
+    #[arg(value_enum, value_name = "WORK")]
+    works: Vec<Work>,
     /// Runs of each work
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 3)]
     runs: usize,
+    /// Incidents that two nodes share, or one holds, at each size
+    #[arg(long, value_delimiter = ',', default_values_t = [200, 400, 800, 1_600])]
+    sizes: Vec<usize>,
+    /// Residents who post at a steady rate
+    #[arg(long, default_value_t = 500)]
+    accounts: usize,
+    /// Seconds of each steady rate
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Alerts of one run, one after another
+    #[arg(long, default_value_t = 300)]
+    alerts: usize,
     /// Write the report as JSON into this file
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
@@ -33,11 +68,34 @@ pub fn run(root: &Path, bench: &Bench) -> anyhow::Result<()> {
         return in_release(root);
     }
     let mut report = Report::default();
-    references::measure(&mut report, bench.runs)?;
+    let references = references::measure(&mut report, bench.runs.max(5))?;
+    let done = tokio::runtime::Runtime::new()?.block_on(works(&mut report, &references, bench));
+    // What was measured before something failed is told all the same.
     let (commit, machine) = (commit(root), machine());
     println!("commit {commit}, {machine}\n\n{}", report.table());
     if let Some(path) = &bench.json {
         std::fs::write(path, format!("{:#}\n", report.json(&commit, &machine)))?;
+    }
+    done
+}
+
+async fn works(report: &mut Report, references: &References, bench: &Bench) -> anyhow::Result<()> {
+    let wanted = |work| bench.works.is_empty() || bench.works.contains(&work);
+    let runs = bench.runs;
+    if wanted(Work::Intake) {
+        let lasting = Duration::from_secs(bench.seconds);
+        let intake = intake::Intake { accounts: bench.accounts, lasting, runs };
+        intake::run(report, references, intake).await?;
+    }
+    if wanted(Work::Idle) {
+        idle::run(report, &bench.sizes, runs).await?;
+    }
+    if wanted(Work::Live) {
+        let live = live::Live { alerts: bench.alerts, sustained: bench.alerts * 3, runs };
+        live::run(report, references, live).await?;
+    }
+    if wanted(Work::Together) {
+        together::run(report, references, &bench.sizes, runs).await?;
     }
     Ok(())
 }

@@ -33,6 +33,7 @@ pub struct Plan {
     disks: Vec<Option<SmallDisk>>,
     keep_ports: bool,
     scripted: Option<Town>,
+    direct: bool,
 }
 
 /// A running federation. Its processes end with it, and its folder goes.
@@ -65,6 +66,12 @@ impl Plan {
         self.keep_ports = true;
     }
 
+    /// Lets nodes reach each other without relays in between: nothing can be cut, nothing is counted,
+    /// and nothing but the nodes takes time.
+    pub fn direct(&mut self) {
+        self.direct = true;
+    }
+
     /// Lists this member but does not start it: a scenario plays it itself.
     pub fn scripted(&mut self, town: Town) {
         self.scripted = Some(town);
@@ -76,7 +83,9 @@ impl Plan {
         for (number, (town, disk)) in self.towns.iter().zip(&self.disks).enumerate() {
             let folder = folder_of(&self.folder, number);
             let under = above(&self.towns, *town);
-            nodes.push(Node::new(*town, under, number, folder, disk.clone(), self.wiring.clone()).await);
+            nodes.push(
+                Node::new(*town, under, number, folder, disk.clone(), self.wiring.clone(), self.direct).await,
+            );
         }
         roster::found(self.folder.path(), &nodes);
         for node in nodes.iter_mut().filter(|node| Some(node.town) != self.scripted) {
@@ -116,7 +125,15 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("cuadra-").tempdir().expect("a folder for the test");
         let wiring = Arc::new(Mutex::new(Wiring::default()));
         let disks = vec![None; towns.len()];
-        Plan { folder, towns: towns.to_vec(), wiring, disks, keep_ports: false, scripted: None }
+        Plan {
+            folder,
+            towns: towns.to_vec(),
+            wiring,
+            disks,
+            keep_ports: false,
+            scripted: None,
+            direct: false,
+        }
     }
 
     /// A running federation of these towns.
@@ -151,6 +168,12 @@ impl Cluster {
     /// Mends it.
     pub fn mend(&self, one: Town, other: Town) {
         self.wiring.lock().expect("no relay panics").mend(self.number(one), self.number(other));
+    }
+
+    /// Bytes of all datagrams between nodes so far, both ways, as relays carried them.
+    #[must_use]
+    pub fn carried_bytes(&self) -> u64 {
+        self.wiring.lock().expect("no relay panics").carried()
     }
 
     /// SIGKILL.

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::net::UdpSocket;
@@ -20,6 +21,8 @@ pub struct Wiring {
     ports: BTreeMap<u16, usize>,
     /// Pairs that hear nothing of each other, smaller first.
     cut: BTreeSet<(usize, usize)>,
+    /// Bytes of all datagrams that a relay carried.
+    carried: Arc<AtomicU64>,
 }
 
 /// The wiring, shared.
@@ -38,6 +41,14 @@ impl Wiring {
     /// Mends both ways.
     pub fn mend(&mut self, one: usize, other: usize) {
         self.cut.remove(&(one.min(other), one.max(other)));
+    }
+    /// Bytes of all datagrams that the relays have carried, both ways.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
+    }
+    fn count(&self, bytes: usize) {
+        self.carried.fetch_add(bytes as u64, Ordering::Relaxed);
     }
     fn target(&self, node: usize) -> Option<u16> {
         self.ports.iter().find(|(_, owner)| **owner == node).map(|(port, _)| *port)
@@ -80,6 +91,7 @@ async fn forward(front: Arc<UdpSocket>, node: usize, wiring: SharedWiring) {
             if !wiring.passes(from.port(), node) {
                 continue;
             }
+            wiring.count(length);
             wiring.target(node)
         };
         let Some(target) = target else { continue };
@@ -104,7 +116,11 @@ async fn answer(
     let mut datagram = [0; DATAGRAM_BYTES_MAX];
     loop {
         let Ok((length, _)) = back.recv_from(&mut datagram).await else { continue };
-        if wiring.lock().expect("no relay panics").passes(dialler.port(), node) {
+        let passed = {
+            let wiring = wiring.lock().expect("no relay panics");
+            wiring.passes(dialler.port(), node).then(|| wiring.count(length))
+        };
+        if passed.is_some() {
             let _down_is_loss = front.send_to(&datagram[..length], dialler).await;
         }
     }

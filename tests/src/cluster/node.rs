@@ -22,7 +22,9 @@ pub struct Node {
     /// Its folder.
     pub folder: PathBuf,
     number: usize,
-    relay: Relay,
+    /// None for a node that others reach without a relay in between.
+    _relay: Option<Relay>,
+    address: SocketAddr,
     wiring: SharedWiring,
     disk: Option<SmallDisk>,
     process: Option<Process>,
@@ -37,13 +39,16 @@ impl Node {
         folder: PathBuf,
         disk: Option<SmallDisk>,
         wiring: SharedWiring,
+        direct: bool,
     ) -> Node {
-        let relay = Relay::start(number, wiring.clone()).await;
-        let advertise = relay.address.to_string();
+        let relay = if direct { None } else { Some(Relay::start(number, wiring.clone()).await) };
+        let address = relay.as_ref().map_or_else(free_address, |relay| relay.address);
+        let advertise = address.to_string();
+        let listen = if direct { &advertise } else { "127.0.0.1:0" };
         let population = town.population.to_string();
         let mut arguments =
             vec!["init", "--yes", "--plain-http", "--http", "127.0.0.1:0", "--name", town.name];
-        arguments.extend(["--federation", "127.0.0.1:0", "--advertise", &advertise, "--role", town.role]);
+        arguments.extend(["--federation", listen, "--advertise", &advertise, "--role", town.role]);
         arguments.extend(["--origin", "http://127.0.0.1"]);
         if let Some(under) = under {
             arguments.extend(["--under", under]);
@@ -53,13 +58,23 @@ impl Node {
         }
         std::fs::create_dir_all(&folder).expect("a folder for the node");
         cuadra(&folder, &arguments);
-        Node { town, member: String::new(), folder, number, relay, wiring, disk, process: None }
+        Node {
+            town,
+            member: String::new(),
+            folder,
+            number,
+            _relay: relay,
+            address,
+            wiring,
+            disk,
+            process: None,
+        }
     }
 
     /// The address that other nodes dial.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.relay.address
+        self.address
     }
 
     /// Starts the process and waits until it is ready.
@@ -92,6 +107,12 @@ impl Node {
     #[must_use]
     pub fn listens(&self) -> SocketAddr {
         listens(self.process.as_ref().unwrap_or_else(|| panic!("{} does not run", self.town.name)))
+    }
+
+    /// The number of its process.
+    #[must_use]
+    pub fn process_number(&self) -> u32 {
+        self.process.as_ref().unwrap_or_else(|| panic!("{} does not run", self.town.name)).number()
     }
 
     /// SIGKILL.
@@ -127,6 +148,12 @@ impl Node {
     #[must_use]
     pub fn resident_code(&self) -> String {
         code_in(&cuadra(&self.folder, &["invite", "resident"]))
+    }
+
+    /// A code that makes so many residents.
+    #[must_use]
+    pub fn community_code(&self, uses: usize) -> String {
+        code_in(&cuadra(&self.folder, &["invite", "resident", "--uses", &uses.to_string()]))
     }
 
     /// A code that signs an operator in.
@@ -190,6 +217,12 @@ impl Node {
 #[must_use]
 pub fn data_of(folder: &Path) -> PathBuf {
     folder.join("data")
+}
+
+/// An address on loopback that nobody listens on, to be written into a configuration.
+fn free_address() -> SocketAddr {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port on loopback");
+    socket.local_addr().expect("it is bound")
 }
 
 fn listens(process: &Process) -> SocketAddr {

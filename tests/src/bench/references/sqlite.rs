@@ -42,13 +42,17 @@ pub struct Run {
 
 /// Inserts the rows of many documents in large commits.
 pub fn inserts() -> anyhow::Result<Run> {
+    inserts_of(DOCUMENTS)
+}
+
+fn inserts_of(documents: usize) -> anyhow::Result<Run> {
     let folder = tempfile::tempdir()?;
     let mut db = open(folder.path())?;
     db.execute_batch(TABLES)?;
     db.set_prepared_statement_cache_capacity(64);
     let members = [random()?, random()?];
-    let mut queue = Vec::with_capacity(DOCUMENTS * 6);
-    for _ in 0..DOCUMENTS {
+    let mut queue = Vec::with_capacity(documents * 6);
+    for _ in 0..documents {
         let doc = random()?;
         for place in 0..6 {
             queue.push((random()?, doc, place));
@@ -78,7 +82,7 @@ fn envelope(
 ) -> rusqlite::Result<u32> {
     let [us, peer] = members;
     db.prepare_cached(
-        "INSERT INTO envelope (id, doc, author, bytes, received_ms) VALUES (?1, ?2, ?3, ?4, 1)",
+        "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms) VALUES (?1, ?2, ?3, ?4, 1, 1)",
     )?
     .execute(params![id, doc, us, [0_u8; ENVELOPE_BYTES]])?;
     db.prepare_cached("INSERT INTO event (what, doc) VALUES ('incident', ?1)")?.execute(params![doc])?;
@@ -122,4 +126,13 @@ fn random() -> anyhow::Result<[u8; 32]> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random bytes: {error}"))?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_reference_fills_the_tables_that_a_node_has_today() {
+        let run = super::inserts_of(3).unwrap();
+        assert!(run.rows_per_second > 0.0 && run.envelope_us > 0.0);
+    }
 }
