@@ -295,7 +295,10 @@ impl Tx<'_> {
         let shared = self.shared();
         let lacking = due_peers(document, &shared.rosters(), &shared.member);
         let (db, now, urgent) = (self.db(), millis(self.now()), is_urgent(document));
-        let mut rows = db.prepare_cached("SELECT peer FROM due WHERE doc = ?1")?;
+        // By its audience, so that the rows are found by key however much is due.
+        let mut rows = db.prepare_cached(
+            "SELECT peer FROM due WHERE doc = ?1 AND peer IN (SELECT member FROM audience WHERE doc = ?1)",
+        )?;
         let rows = rows.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
         let has_it: Vec<MemberId> = rows.collect::<Result<_, _>>()?;
         let mut clear = db.prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?;
