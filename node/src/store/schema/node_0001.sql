@@ -24,7 +24,8 @@ CREATE TABLE arrival (
     late        INTEGER NOT NULL,
     bulk        INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX arrival_by_peer ON arrival (peer, received_ms);
+-- Only those that may page people are counted, and they are few by rule.
+CREATE INDEX arrival_paging ON arrival (peer, received_ms) WHERE NOT late AND NOT bulk;
 
 -- Which person of this node wrote an envelope.
 CREATE TABLE actor (
