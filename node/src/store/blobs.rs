@@ -114,6 +114,7 @@ impl Tx<'_> {
         self.db()
             .prepare_cached("INSERT INTO blob (id, bytes, sealed) VALUES (?1, ?2, ?3)")?
             .execute(params![blob.id.0, i64::try_from(blob.bytes).unwrap_or(i64::MAX), blob.sealed])?;
+        self.db().prepare_cached("DELETE FROM blob_missing WHERE blob = ?1")?.execute(params![blob.id.0])?;
         Ok(())
     }
 }

@@ -231,8 +231,13 @@ impl Tx<'_> {
         ])?;
         let mut used =
             db.prepare_cached("INSERT OR IGNORE INTO blob_use (blob, doc, class) VALUES (?1, ?2, ?3)")?;
+        let mut missing = db.prepare_cached(
+            "INSERT OR IGNORE INTO blob_missing (blob, doc, class)
+             SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM blob WHERE id = ?1)",
+        )?;
         for blob in &header.blobs {
             used.execute(params![blob.id.0, header.doc.0, blob.class as u8])?;
+            missing.execute(params![blob.id.0, header.doc.0, blob.class as u8])?;
         }
         Ok(())
     }

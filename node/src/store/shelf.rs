@@ -65,12 +65,9 @@ impl Reader<'_> {
     /// Blobs that stored envelopes name, that this node may hold and that are not here.
     pub fn missing_blobs(&self, limit: usize) -> Result<Vec<(DocId, BlobRef)>, WriteError> {
         let mut select = self.db().prepare_cached(
-            "SELECT blob_use.doc, blob_use.blob, blob_use.class FROM blob_use
-             WHERE NOT EXISTS (SELECT 1 FROM blob WHERE blob.id = blob_use.blob)
-                AND (EXISTS (SELECT 1 FROM incident_member
-                        WHERE incident_member.doc = blob_use.doc AND incident_member.member = ?1)
-                    OR (blob_use.class = ?2 AND EXISTS (SELECT 1 FROM audience
-                        WHERE audience.doc = blob_use.doc AND audience.member = ?1)))
+            "SELECT doc, blob, class FROM blob_missing AS missing
+             WHERE EXISTS (SELECT 1 FROM incident_member WHERE incident_member.doc = missing.doc AND member = ?1)
+                OR (class = ?2 AND EXISTS (SELECT 1 FROM audience WHERE audience.doc = missing.doc AND member = ?1))
              LIMIT ?3",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

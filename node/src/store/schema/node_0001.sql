@@ -67,6 +67,13 @@ CREATE TABLE blob_use (
     PRIMARY KEY (blob, doc)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX blob_use_by_doc ON blob_use (doc);
+-- Those whose content is not here, so that finding what to fetch does not cost what is held.
+CREATE TABLE blob_missing (
+    blob  BLOB NOT NULL,
+    doc   BLOB NOT NULL,
+    class INTEGER NOT NULL,
+    PRIMARY KEY (blob, doc)
+) STRICT, WITHOUT ROWID;
 
 -- People. Everything personal is in `sealed`, under the person's own key.
 CREATE TABLE household (
