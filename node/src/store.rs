@@ -310,6 +310,12 @@ impl Store {
         emptied.unwrap_or_else(|_| Err(WriteError::Broken("emptying the log panicked".into())))
     }
 
+    /// How many jobs wait for the writer or are being done: urgent, normal, bulk.
+    #[must_use]
+    pub fn waiting(&self) -> [usize; 3] {
+        self.inner.queues.waiting()
+    }
+
     /// Finishes what is queued, then stops the writer. Later writes are refused. Blocks.
     pub fn stop(&self) {
         self.inner.stop();

@@ -1,5 +1,7 @@
 //! What a neighbour sends and sees: alerts, photos, what is near, what they add.
 
+use std::sync::atomic::Ordering;
+
 use axum::Json;
 use axum::extract::{FromRequest as _, Multipart, Path, Request, State};
 use axum::http::StatusCode;
@@ -157,7 +159,11 @@ async fn raised(app: &App, maybe: Maybe, alert: NewAlert) -> Result<RaisedView, 
     if maybe.0.is_none() && alert.kind.name != SOS {
         return Err(Problem::new(Code::NotSignedIn));
     }
-    Ok(app.desk.raise_alert(maybe.viewer(), alert.for_desk()).await?)
+    let raised = app.desk.raise_alert(maybe.viewer(), alert.for_desk()).await?;
+    if !raised.already {
+        app.front.counts.alerts.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(raised)
 }
 
 /// Own alerts, newest first.

@@ -16,6 +16,8 @@ pub struct Counts {
     connections_refused: AtomicU64,
     pub(super) streams: AtomicUsize,
     pub(super) streams_reloaded: AtomicU64,
+    pub(super) alerts: AtomicU64,
+    pub(super) commits: AtomicU64,
 }
 
 impl Counts {
@@ -76,6 +78,8 @@ impl Counts {
             let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
         }
         let totals = [
+            ("cuadra_alerts_stored_total", "New alerts stored over HTTP.", &self.alerts),
+            ("cuadra_commits_told_total", "Commits told to event streams.", &self.commits),
             (
                 "cuadra_http_connections_refused_total",
                 "Connections closed at a limit.",

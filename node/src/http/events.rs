@@ -131,7 +131,10 @@ pub(super) async fn feed(desk: Desk, hub: Arc<Hub<Reach>>) {
     };
     loop {
         let events = match commits.recv().await {
-            Ok(committed) => committed.events.to_vec(),
+            Ok(committed) => {
+                hub.count_commit();
+                committed.events.to_vec()
+            }
             Err(RecvError::Lagged(_)) => match desk.events_after(last).await {
                 Ok(Missed::Events(events)) => events,
                 Ok(Missed::Reload(newest)) => {

@@ -115,6 +115,10 @@ impl<Reach: Send + Sync + 'static> Hub<Reach> {
         let _ = self.messages.send(Message::Stop);
     }
 
+    pub(super) fn count_commit(&self) {
+        self.counts.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// True if somebody listens.
     pub(super) fn heard(&self) -> bool {
         self.messages.receiver_count() > 0

@@ -57,6 +57,13 @@ async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
         "# HELP cuadra_store_room 1 while there is room for photos.\n# TYPE cuadra_store_room gauge"
     );
     let _ = writeln!(text, "cuadra_store_room {room}");
+    let _ = writeln!(
+        text,
+        "# HELP cuadra_store_jobs Jobs that wait for the writer.\n# TYPE cuadra_store_jobs gauge"
+    );
+    for (queue, jobs) in ["urgent", "normal", "bulk"].iter().zip(app.desk.store().waiting()) {
+        let _ = writeln!(text, "cuadra_store_jobs{{queue=\"{queue}\"}} {jobs}");
+    }
     write_peers(&mut text, &app.desk.peers().await?);
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

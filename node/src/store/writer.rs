@@ -87,6 +87,11 @@ impl Queues {
         answer.await.unwrap_or_else(|_| Err(WriteError::Stopped.into()))
     }
 
+    /// How many jobs wait or are being done: urgent, normal, bulk.
+    pub(super) fn waiting(&self) -> [usize; 3] {
+        self.room.each_ref().map(|room| QUEUE_JOBS_MAX.saturating_sub(room.available_permits()))
+    }
+
     /// Lets the thread finish what is queued and end; later jobs are refused.
     pub(super) fn stop(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).stopping = true;

@@ -445,12 +445,18 @@ async fn a_full_store_answers_507_with_the_number_to_call_and_never_a_false_201(
 async fn machines_learn_the_nodes_health_numbers_kinds_and_borders() {
     let node = Node::town();
     assert_eq!(node.get("/health", None).await.json()["writes"], true);
-    let metrics = node.get("/metrics", None).await;
-    for name in
-        ["cuadra_http_answers_total{class=\"2xx\"} 1", "cuadra_events_total", "cuadra_peer_lag_ms{peer="]
-    {
-        assert!(metrics.text.contains(name), "{name} in {}", metrics.text);
+    node.raise(None, "sos", 1).await;
+    let metrics = node.get("/metrics", None).await.text;
+    for line in [
+        "cuadra_http_answers_total{class=\"2xx\"} 2",
+        "cuadra_alerts_stored_total 1",
+        "cuadra_store_jobs{queue=\"urgent\"} 0",
+        "cuadra_events_total ",
+        "cuadra_peer_lag_ms{peer=",
+    ] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
     }
+    assert!(!metrics.contains("Canary"));
     let kinds = node.get("/api/v1/kinds?lang=en", None).await.json();
     assert_eq!(kinds.as_array().unwrap().len(), KINDS.len());
     let borders = node.get("/api/v1/territory", None).await;
