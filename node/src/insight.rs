@@ -68,14 +68,39 @@ pub async fn write_figures(desk: &Desk) -> Result<u32, AppendError> {
     if codes.is_empty() {
         return Ok(0);
     }
-    let work = move |tx: &mut Tx<'_>| -> Result<u32, AppendError> {
-        let mut longest = 0;
+    // Counting goes through all that this node has, so it is done beside the writer: an alert never
+    // waits for it. What is committed meanwhile brings the next round.
+    let now = desk.store().now();
+    let counting = move |r: &Reader<'_>| -> Result<(u32, Vec<Summary>), WriteError> {
+        let (mut longest, mut changed) = (0, Vec::new());
         for (code, population) in &codes {
-            longest = longest.max(write_changed(tx, *code, *population)?);
+            longest = longest.max(length(r, *code, r.calendar().day(now))?);
+            changed.append(&mut changed_figures(r, *code, *population, now)?);
+        }
+        Ok((longest, changed))
+    };
+    let (longest, changed) = desk.store().read(counting).await?;
+    if changed.is_empty() {
+        return Ok(longest);
+    }
+    let work = move |tx: &mut Tx<'_>| -> Result<u32, AppendError> {
+        let mut longest = longest;
+        for summary in &changed {
+            let (code, day) = (summary.code, summary.day);
+            let doc = tx.reader().own_summary(code, day)?.map(|(doc, _)| doc);
+            let operation = Operation::Summary(summary.clone());
+            let draft = Draft { operation, blobs: Vec::new(), answers: Vec::new(), written_at: now };
+            tx.append(doc, &draft, None)?;
+            longest = longest.max(length(&tx.reader(), code, day)?);
         }
         Ok(longest)
     };
     desk.store().write(Queue::Normal, work).await
+}
+
+/// Length of this node's summary document of a day; 0 if it did not begin one.
+fn length(r: &Reader<'_>, code: Code, day: u32) -> Result<u32, WriteError> {
+    Ok(r.own_summary(code, day)?.map_or(0, |(_, length)| length))
 }
 
 /// The codes that the roster gives this node, with their inhabitants as its configuration says.
@@ -89,14 +114,17 @@ fn own_populations(desk: &Desk) -> Vec<(Code, u64)> {
     us.codes.iter().map(|code| (*code, population(code))).collect()
 }
 
-fn write_changed(tx: &mut Tx<'_>, code: Code, population: u64) -> Result<u32, AppendError> {
-    let now = tx.now();
-    let (day, counted) = {
-        let r = tx.reader();
-        (r.calendar().day(now), count(&r, code, population, now)?)
-    };
-    for (period, values) in counted {
-        if unchanged(&tx.reader(), code, period, &values)? {
+/// The figures of each month that are not what this node said of it last.
+fn changed_figures(
+    r: &Reader<'_>,
+    code: Code,
+    population: u64,
+    now: Millis,
+) -> Result<Vec<Summary>, WriteError> {
+    let day = r.calendar().day(now);
+    let mut changed = Vec::new();
+    for (period, values) in count(r, code, population, now)? {
+        if unchanged(r, code, period, &values)? {
             continue;
         }
         let values = sorted_values(&values);
@@ -104,12 +132,9 @@ fn write_changed(tx: &mut Tx<'_>, code: Code, population: u64) -> Result<u32, Ap
             tracing::error!(%code, period, "more figures than one summary holds");
             continue;
         }
-        let doc = tx.reader().own_summary(code, day)?.map(|(doc, _)| doc);
-        let operation = Operation::Summary(Summary { code, day, period, values });
-        let draft = Draft { operation, blobs: Vec::new(), answers: Vec::new(), written_at: now };
-        tx.append(doc, &draft, None)?;
+        changed.push(Summary { code, day, period, values });
     }
-    Ok(tx.reader().own_summary(code, day)?.map_or(0, |(_, length)| length))
+    Ok(changed)
 }
 
 /// True if these are the newest figures that this node gave for that month.
