@@ -68,6 +68,7 @@ pub fn run(root: &Path, bench: &Bench) -> anyhow::Result<()> {
         return in_release(root);
     }
     let mut report = Report::default();
+    report.note(format!("load before the first measurement {}", load_average()));
     let references = references::measure(&mut report, bench.runs.max(5))?;
     let done = tokio::runtime::Runtime::new()?.block_on(works(&mut report, &references, bench));
     // What was measured before something failed is told all the same.
@@ -136,7 +137,11 @@ fn machine() -> String {
     let model = model.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown processor");
     let model = model.trim_start_matches([' ', '\t', ':']);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let load = read("/proc/loadavg");
-    let load = load.split_whitespace().next().unwrap_or("?");
-    format!("{model}, {cores} cores, load at the end {load}")
+    format!("{model}, {cores} cores, load at the end {}", load_average())
+}
+
+/// Processes that wanted to run in the last minute, on average.
+fn load_average() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace().next().unwrap_or("?").to_owned()
 }
