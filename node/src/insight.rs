@@ -216,6 +216,7 @@ mod tests {
             hand: federation.hand(n),
             rosters: federation.rosters.clone(),
             time_zone: jiff::tz::TimeZone::UTC,
+            ballast_bytes: 4_096,
             pages_max: None,
         })
         .unwrap();

@@ -75,6 +75,7 @@ impl Opened {
             hand,
             rosters: chain.clone(),
             time_zone,
+            ballast_bytes: config.storage.ballast_bytes,
             pages_max: None,
         })?;
         Ok(Opened { home, keys, desk: Desk::new(store, config, territory) })

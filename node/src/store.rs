@@ -51,8 +51,7 @@ pub use tx::Tx;
 pub use writer::Queue;
 
 use limits::{
-    BALLAST_BYTES, BUSY_MS_MAX, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES,
-    RED_LINE_PAGES, WAL_PAGES,
+    BUSY_MS_MAX, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES, WAL_PAGES,
 };
 use reader::{Pair, Readers};
 use seal::Key;
@@ -73,6 +72,9 @@ pub fn machine_clock() -> Clock {
 /// Gives a node a quota of database pages where its opening has none.
 pub const PAGES_MAX_VARIABLE: &str = "CUADRA_DATABASE_PAGES_MAX";
 
+/// The file that is deleted when the disk is full.
+const BALLAST: &str = "ballast";
+
 /// How to open a store.
 pub struct Opening {
     /// The node's folder; `node.db`, `keys.db` and `blobs/` live in it.
@@ -85,6 +87,8 @@ pub struct Opening {
     pub rosters: RosterChain,
     /// Where its days and months begin.
     pub time_zone: jiff::tz::TimeZone,
+    /// Size of the file that is deleted when the disk is full, so that alerts still find room; 0 for none.
+    pub ballast_bytes: u64,
     /// Most pages that `node.db` may have, for nodes with a quota and to show what a full disk does.
     /// Without one, the number in the environment variable `CUADRA_DATABASE_PAGES_MAX` if it is set.
     pub pages_max: Option<u32>,
@@ -129,6 +133,7 @@ struct Inner {
     clock: Clock,
     folder: PathBuf,
     pages_max: Option<u32>,
+    has_ballast: bool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -136,7 +141,7 @@ impl Store {
     /// Opens the folder, takes missing migrations and starts the writer. Blocks.
     pub fn open(opening: Opening) -> Result<Store, OpenError> {
         check_sqlite_version(rusqlite::version())?;
-        let Opening { folder, clock, hand, rosters, time_zone, pages_max } = opening;
+        let Opening { folder, clock, hand, rosters, time_zone, ballast_bytes, pages_max } = opening;
         let pages_max = pages_max.or_else(|| std::env::var(PAGES_MAX_VARIABLE).ok()?.parse().ok());
         let blobs = folder.join("blobs");
         for folder in [&folder, &blobs] {
@@ -159,8 +164,8 @@ impl Store {
             calendar: Calendar::new(time_zone),
             blobs,
         });
-        let ballast = folder.join("ballast");
-        lay_ballast(&ballast);
+        let ballast = folder.join(BALLAST);
+        lay_ballast(&ballast, ballast_bytes);
         let readers = (0..READERS_MAX).map(|_| connect_reader(&folder)).collect::<Result<_, _>>()?;
         let (commits, _) = broadcast::channel(COMMITS_LAG_MAX);
         let (fatal_tx, fatal) = watch::channel(false);
@@ -190,7 +195,9 @@ impl Store {
             .map_err(|source| OpenError::Path { path: folder.clone(), source })?;
         let thread = Mutex::new(Some(thread));
         let readers = Readers::new(readers, shared.clone());
-        let inner = Inner { shared, queues, readers, commits, fatal, clock, folder, pages_max, thread };
+        let has_ballast = ballast_bytes > 0;
+        let inner =
+            Inner { shared, queues, readers, commits, fatal, clock, folder, pages_max, has_ballast, thread };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -289,8 +296,8 @@ impl Store {
     pub async fn has_room(&self) -> Result<bool, WriteError> {
         let Some(pages_max) = self.inner.pages_max else {
             // The ballast is freed when the disk was full, and laid again at the next start with room.
-            let free = free_bytes(&self.inner.folder)?;
-            return Ok(free > RED_LINE_BYTES && self.inner.folder.join("ballast").exists());
+            let intact = !self.inner.has_ballast || self.inner.folder.join(BALLAST).exists();
+            return Ok(intact && free_bytes(&self.inner.folder)? > RED_LINE_BYTES);
         };
         self.read(move |r| {
             let used: i64 = r.db().query_row("PRAGMA page_count", [], |row| row.get(0))?;
@@ -415,24 +422,29 @@ fn free_bytes(folder: &Path) -> Result<u64, WriteError> {
 }
 
 /// Reserves room on the disk. Without room for it the node runs all the same, below its red line.
-fn lay_ballast(path: &Path) {
+fn lay_ballast(path: &Path, bytes: u64) {
     let length = std::fs::metadata(path).map(|meta| meta.len()).unwrap_or_default();
-    if length == BALLAST_BYTES {
+    if length == bytes {
         return;
     }
-    if let Err(error) = write_ballast(path) {
+    if let Err(error) = write_ballast(path, bytes) {
         tracing::warn!(%error, "no room for the reserve: the disk is nearly full");
         let _ = std::fs::remove_file(path);
     }
 }
 
-fn write_ballast(path: &Path) -> std::io::Result<()> {
+/// Takes real room: blocks are reserved or, where the file system cannot, zeros are written out.
+fn write_ballast(path: &Path, bytes: u64) -> std::io::Result<()> {
     use std::io::Write as _;
-    // Not sparse: zeros written out take real room.
-    let chunk = vec![0_u8; 1024 * 1024];
     let mut file = std::fs::File::create(path)?;
-    for _ in 0..BALLAST_BYTES / 1024 / 1024 {
-        file.write_all(&chunk)?;
+    if rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes).is_err() {
+        let chunk = vec![0_u8; 64 * 1024];
+        let mut left = bytes;
+        while left > 0 {
+            let part = chunk.get(..usize::try_from(left).unwrap_or(usize::MAX)).unwrap_or(&chunk);
+            file.write_all(part)?;
+            left = left.saturating_sub(u64::try_from(part.len()).unwrap_or(left));
+        }
     }
     file.sync_all()
 }

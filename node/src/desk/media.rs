@@ -8,7 +8,7 @@ use protocol::ids::{BlobId, DocId};
 use protocol::operation::Operation;
 
 use super::{ActError, Desk, Viewer};
-use crate::store::limits::{PICTURE_BYTES_MAX, PICTURE_PIXELS_MAX, PICTURE_SIDE_MAX};
+use crate::store::limits::{PICTURE_PIXELS_MAX, PICTURE_SIDE_MAX};
 use crate::store::{BlobNotes, Reader, WriteError};
 
 /// What is wrong with a picture.
@@ -59,6 +59,10 @@ impl Desk {
         self.check_may_add(viewer, doc).await?;
         if !self.store().has_room().await? {
             return Err(MediaError::NoRoom);
+        }
+        let bytes_max = usize::try_from(self.config().limits.photo_bytes_max.get()).unwrap_or(usize::MAX);
+        if file.len() > bytes_max {
+            return Err(PictureFault::TooLarge.into());
         }
         let picture = tokio::task::spawn_blocking(move || re_encode(&file)).await;
         let picture = picture.unwrap_or(Err(PictureFault::NotAPicture))?;
@@ -122,9 +126,6 @@ impl Desk {
 
 /// The pixels of a picture as a new JPEG file: no metadata, no second format hidden behind the first.
 fn re_encode(file: &[u8]) -> Result<Vec<u8>, PictureFault> {
-    if file.len() > PICTURE_BYTES_MAX {
-        return Err(PictureFault::TooLarge);
-    }
     let not_a_picture = |_| PictureFault::NotAPicture;
     let reader =
         ImageReader::new(Cursor::new(file)).with_guessed_format().map_err(|_| PictureFault::NotAPicture)?;
@@ -192,7 +193,6 @@ mod tests {
     fn what_is_no_picture_is_refused() {
         assert_eq!(re_encode(b"%PDF-1.7 not a picture"), Err(PictureFault::NotAPicture));
         assert_eq!(re_encode(&png(4, 4)[..40]), Err(PictureFault::NotAPicture));
-        assert_eq!(re_encode(&vec![0; PICTURE_BYTES_MAX + 1]), Err(PictureFault::TooLarge));
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

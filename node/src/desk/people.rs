@@ -4,10 +4,12 @@ use protocol::ids::{Code, Millis};
 use protocol::operation::Point;
 
 use super::{Desk, Viewer};
-use crate::store::limits::{FIELD_BYTES_MAX, OPERATOR_SESSION_MS, RESIDENT_SESSION_MS};
+use crate::store::limits::{FIELD_BYTES_MAX, OPERATOR_SESSION_MS, SESSION_TOUCH_MS};
 use crate::store::seal::random;
 use crate::store::{CodeFor, NewPerson, PersonId, PersonRow, Profile, Queue, Role, Tx, WriteError};
 use crate::views::{PointView, WhoView};
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
 
 /// Why nobody was signed in or registered. Nothing was stored, and no code was spent.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +110,7 @@ impl Desk {
         let code = form.home.and_then(|home| self.own_code_at(home)).unwrap_or(code);
         let now = self.store().now();
         let token = secret_text();
-        let lifetime = Millis(RESIDENT_SESSION_MS);
+        let lifetime = self.resident_lifetime();
         let invitation = normal_code(&form.code);
         let work = move |tx: &mut Tx<'_>| -> Result<SignedIn, SignInError> {
             if tx.spend_code(&invitation)? != Some(CodeFor::Join) {
@@ -128,13 +130,14 @@ impl Desk {
     /// Spends a sign-in code and begins a session.
     pub async fn sign_in(&self, code: &str) -> Result<SignedIn, SignInError> {
         let (code, token, now) = (normal_code(code), secret_text(), self.store().now());
+        let resident = self.resident_lifetime();
         let work = move |tx: &mut Tx<'_>| -> Result<SignedIn, SignInError> {
             let Some(CodeFor::SignIn(person)) = tx.spend_code(&code)? else {
                 return Err(SignInError::CodeUnusable);
             };
             let row = tx.reader().person(person)?.ok_or(SignInError::CodeUnusable)?;
             let lifetime = match row.role {
-                Role::Resident => Millis(RESIDENT_SESSION_MS),
+                Role::Resident => resident,
                 Role::Operator => Millis(OPERATOR_SESSION_MS),
             };
             tx.add_session(&token, person, now.plus(lifetime))?;
@@ -149,15 +152,33 @@ impl Desk {
         self.store().write(Queue::Normal, move |tx| tx.end_session(&token)).await
     }
 
-    /// Whose session this token is.
+    /// Whose session this token is. A resident's holds for so many days after they last came; an
+    /// operator's ends with the shift.
     pub async fn session(&self, token: &str) -> Result<Viewer, WriteError> {
         let (token, now) = (token.to_owned(), self.store().now());
-        let session = self.store().read(move |r| r.session(&token, now)).await?;
-        Ok(match session.map(|session| (session.role, session.person)) {
-            None => Viewer::Nobody,
-            Some((Role::Resident, person)) => Viewer::Resident(person),
-            Some((Role::Operator, person)) => Viewer::Operator(person),
-        })
+        let session = self.store().read({
+            let token = token.clone();
+            move |r| r.session(&token, now)
+        });
+        let Some(session) = session.await? else { return Ok(Viewer::Nobody) };
+        match session.role {
+            Role::Operator => Ok(Viewer::Operator(session.person)),
+            Role::Resident => {
+                let expires = now.plus(self.resident_lifetime());
+                if expires.since(session.expires).0 > SESSION_TOUCH_MS {
+                    let prolong = move |tx: &mut Tx<'_>| tx.prolong_session(&token, expires);
+                    // Who cannot be prolonged, on a full disk, is still signed in.
+                    if let Err(error) = self.store().write(Queue::Normal, prolong).await {
+                        tracing::warn!(%error, "a session could not be prolonged");
+                    }
+                }
+                Ok(Viewer::Resident(session.person))
+            }
+        }
+    }
+
+    fn resident_lifetime(&self) -> Millis {
+        Millis(u64::from(self.config().limits.session_days.get()) * DAY_MS)
     }
 
     /// Who this viewer is; none if nobody is signed in.

@@ -39,6 +39,7 @@ fn node_with(federation: &Federation, n: usize, pages_max: Option<u32>) -> Node 
         hand: federation.hand(n),
         rosters: federation.rosters.clone(),
         time_zone: jiff::tz::TimeZone::UTC,
+        ballast_bytes: 4_096,
         pages_max,
     })
     .unwrap();
@@ -392,6 +393,9 @@ async fn a_photo_is_pixels_only_sealed_on_disk_and_shown_to_who_may_see_it() {
     assert!(matches!(refused, Err(MediaError::Act(ActError::NotFound))), "{refused:?}");
     let refused = a.desk.add_media(rosa, doc, b"GIF89a no".to_vec()).await;
     assert!(matches!(refused, Err(MediaError::Picture(PictureFault::NotAPicture))), "{refused:?}");
+    let limit = usize::try_from(a.desk.config().limits.photo_bytes_max.get()).unwrap();
+    let refused = a.desk.add_media(rosa, doc, vec![0; limit + 1]).await;
+    assert!(matches!(refused, Err(MediaError::Picture(PictureFault::TooLarge))), "{refused:?}");
     let blob = a.desk.add_media(rosa, doc, file).await.unwrap();
 
     for viewer in [rosa, ana] {
@@ -438,4 +442,32 @@ async fn the_country_shows_of_a_private_incident_only_that_it_is() {
         assert_eq!(row.cell.is_empty(), row.kind != "robbery");
         assert!(row.text.is_none() && !row.point_exact && !row.ringing);
     }
+}
+
+#[tokio::test]
+async fn a_neighbour_who_comes_back_stays_signed_in_and_a_shift_ends() {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+    let federation = Federation::new(2);
+    let home = node(&federation, 0);
+    let code = home.desk.create_invitation(1, Millis(60_000)).await.unwrap();
+    let form = JoinForm {
+        code: code.clone(),
+        name: "Rosa".into(),
+        address: "Los Olmos 1".into(),
+        ..JoinForm::default()
+    };
+    let rosa = home.desk.join(form.clone()).await.unwrap();
+    assert!(matches!(home.desk.join(form).await, Err(SignInError::CodeUnusable)), "spent");
+    let person = home.desk.add_operator("Ana").await.unwrap();
+    let code = home.desk.sign_in_code(person, Millis(60_000)).await.unwrap();
+    let ana = home.desk.sign_in(&code).await.unwrap();
+    assert!(matches!(home.desk.sign_in(&code).await, Err(SignInError::CodeUnusable)), "spent");
+    let days = u64::from(home.desk.config().limits.session_days.get());
+    for _ in 0..3 {
+        home.clock.fetch_add((days - 1) * DAY_MS, Ordering::SeqCst);
+        assert!(matches!(home.desk.session(&rosa.token).await.unwrap(), Viewer::Resident(_)));
+        assert_eq!(home.desk.session(&ana.token).await.unwrap(), Viewer::Nobody);
+    }
+    home.clock.fetch_add((days + 1) * DAY_MS, Ordering::SeqCst);
+    assert_eq!(home.desk.session(&rosa.token).await.unwrap(), Viewer::Nobody);
 }

@@ -18,8 +18,6 @@ pub const EVENTS_ANSWER_MAX: usize = 1_000;
 pub const COMMITS_LAG_MAX: usize = 1_024;
 /// Documents that the writer keeps parsed. More: the one unused longest goes, and is read again.
 pub const DOCUMENTS_CACHED_MAX: usize = 512;
-/// A file that is deleted when the disk is full, so that alerts still find room, in bytes.
-pub const BALLAST_BYTES: u64 = 16 * 1024 * 1024;
 /// Free disk below which photos are refused, so that the rest is left to alerts, in bytes.
 pub const RED_LINE_BYTES: u64 = 64 * 1024 * 1024;
 /// Free pages below which photos are refused, where the database has a page limit.
@@ -28,16 +26,14 @@ pub const RED_LINE_PAGES: u64 = 64;
 pub const INCIDENTS_ANSWER_MAX: usize = 500;
 /// Pictures: pixels before decoding. More: refused.
 pub const PICTURE_PIXELS_MAX: u64 = 40_000_000;
-/// Pictures: bytes as sent. More: refused.
-pub const PICTURE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Pictures: longest side as kept, in pixels. Larger: scaled down.
 pub const PICTURE_SIDE_MAX: u32 = 1_600;
 /// Words of a report or a note, in bytes of UTF-8. Longer: refused; in an SOS cut.
 pub const TEXT_BYTES_MAX: usize = 3 * 1024;
 /// A person's name, address or phone, in bytes of UTF-8. Longer: refused.
 pub const FIELD_BYTES_MAX: usize = 200;
-/// How long a resident stays signed in, in ms.
-pub const RESIDENT_SESSION_MS: u64 = 180 * 24 * 60 * 60 * 1_000;
+/// A resident's session is prolonged when this much of it is over, in ms, and not at every click.
+pub const SESSION_TOUCH_MS: u64 = 24 * 60 * 60 * 1_000;
 /// How long an operator stays signed in: one shift, in ms.
 pub const OPERATOR_SESSION_MS: u64 = 12 * 60 * 60 * 1_000;
 /// Months back for which figures are written again when they change. Older months stay as they are.

@@ -225,6 +225,22 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Lets a session that still holds go on until `expires`: its person came back.
+    pub fn prolong_session(&mut self, token: &str, expires: Millis) -> Result<(), WriteError> {
+        let now = millis(self.now());
+        let db = self.db();
+        db.execute(
+            "UPDATE session SET expires_ms = max(expires_ms, ?2) WHERE token_hash = ?1 AND expires_ms > ?3",
+            params![code_hash(token), millis(expires), now],
+        )?;
+        db.execute(
+            "UPDATE person SET seen_ms = max(seen_ms, ?2)
+             WHERE id = (SELECT person FROM session WHERE token_hash = ?1)",
+            params![code_hash(token), now],
+        )?;
+        Ok(())
+    }
+
     /// Ends a session; an unknown token is no error.
     pub fn end_session(&mut self, token: &str) -> Result<(), WriteError> {
         self.db().execute("DELETE FROM session WHERE token_hash = ?1", params![code_hash(token)])?;

@@ -21,6 +21,7 @@ fn open_as(folder: &Path, federation: &Federation, n: usize, pages_max: Option<u
         hand: federation.hand(n),
         rosters: federation.rosters.clone(),
         time_zone: jiff::tz::TimeZone::UTC,
+        ballast_bytes: 4_096,
         pages_max,
     })
     .unwrap()

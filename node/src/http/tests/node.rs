@@ -80,6 +80,7 @@ impl Node {
             hand: federation.hand(n),
             rosters: federation.rosters.clone(),
             time_zone: jiff::tz::TimeZone::UTC,
+            ballast_bytes: 4_096,
             pages_max,
         });
         let mut config = config::Config::default();
