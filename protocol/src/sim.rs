@@ -9,6 +9,7 @@ mod actions;
 mod checks;
 pub mod dice;
 pub mod disk;
+mod hostile;
 pub mod node;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub store_failures_per_mille: u64,
     /// True if municipal nodes reach only the precinct, and everybody else each other through it.
     pub star: bool,
+    /// True if the last municipal node does not follow the rules, although its key is good.
+    pub hostile: bool,
 }
 
 impl Settings {
@@ -59,6 +62,7 @@ impl Settings {
             crashes_per_mille: pick([0, 100, 300, 700]),
             store_failures_per_mille: pick([0, 0, 0, 50]),
             star: pick([0, 0, 0, 1]) == 1,
+            hostile: pick([0, 0, 0, 1]) == 1,
         }
     }
 }
@@ -84,6 +88,10 @@ pub struct Report {
     pub handoffs: u64,
     /// Envelopes rejected by a receiver.
     pub rejected: u64,
+    /// Times that the hostile member said two things in one place of its chain.
+    pub forks: u64,
+    /// Copies that were dropped and blamed on the hostile member.
+    pub blamed: u64,
     /// Equal digests.
     pub in_step: u64,
     /// Virtual time from the end of the faults until everybody held the same, in ms.

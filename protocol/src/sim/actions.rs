@@ -16,9 +16,9 @@ use crate::operation::{
 
 impl World {
     /// Somebody does something somewhere.
-    pub(super) fn act(&mut self) {
+    pub(super) fn act(&mut self) -> Result<(), String> {
         if self.calm() {
-            return;
+            return Ok(());
         }
         let n = self.dice.below(self.nodes.len());
         if self.node(n).up {
@@ -27,11 +27,16 @@ impl World {
             if begins {
                 self.begin(n);
             } else if let Some(doc) = self.dice.pick(&documents).copied() {
-                self.go_on(n, doc);
+                if self.is_hostile(n) && self.dice.chance(400) {
+                    self.act_hostile(n, doc)?;
+                } else {
+                    self.go_on(n, doc);
+                }
             }
         }
         let every = self.settings.action_every_ms;
         self.after(every / 4, every * 2, Event::Act);
+        Ok(())
     }
 
     fn begin(&mut self, n: usize) {

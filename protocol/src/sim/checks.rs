@@ -48,7 +48,7 @@ impl World {
             | Message::BlobPiece(_)
             | Message::BlobNone(_) => return Ok(()),
         };
-        if ids.is_empty() {
+        if ids.is_empty() || self.is_hostile(n) {
             return Ok(());
         }
         let document = disk.documents.get(&doc).ok_or("told of a document that is not on the disk")?;
@@ -69,8 +69,12 @@ impl World {
             return Err(format!("node {n} holds a document that does not name it"));
         }
         let fold = Fold::of(&document, &disk.rosters).ok_or("a document without a genesis")?;
-        if !self.numbers.contains_key(&fold.owner) || fold.answering != fold.owner {
+        let good = fold.answering == fold.owner || fold.equivocators.contains(&fold.owner);
+        if !good || ![fold.owner, fold.answering].iter().all(|member| self.numbers.contains_key(member)) {
             return Err("an incident is not owned by a member in good standing".into());
+        }
+        if fold.equivocators.iter().any(|member| !self.is_hostile_member(member)) {
+            return Err("an honest node was proven to say two things".into());
         }
         let reading = sha256(&[format!("{fold:?}").as_bytes()]);
         let heads = derive::heads(&document).map_err(|e| format!("a document does not derive: {e}"))?;
@@ -89,6 +93,9 @@ impl World {
         let Some(document) = disk.documents.get(doc) else { return Ok(()) };
         for member in Audience::of(document, &disk.rosters).members() {
             let Some(other) = self.numbers.get(&member).filter(|other| **other != n) else { continue };
+            if self.is_hostile(n) || self.is_hostile(*other) {
+                continue;
+            }
             let theirs = self.node(*other).disk.documents.get(doc);
             let has_all = theirs.is_some_and(|theirs| document.envelopes().all(|e| theirs.contains(&e.id())));
             let due = disk.due.get(&member).is_some_and(|rows| rows.contains_key(doc));
@@ -118,6 +125,9 @@ impl World {
                 return Some(format!("node {n} still writes"));
             }
             for (peer, rows) in &node.disk.due {
+                if self.is_hostile(n) || self.is_hostile_member(peer) {
+                    continue;
+                }
                 let reachable = self.numbers.get(peer).is_some_and(|other| self.reach(n, *other));
                 if reachable && !rows.is_empty() {
                     return Some(format!("node {n} has {} documents due to a peer", rows.len()));
@@ -127,7 +137,7 @@ impl World {
         for (doc, union) in self.unions() {
             let audience = Audience::of(&union, &self.federation.rosters);
             for member in audience.members() {
-                let Some(n) = self.numbers.get(&member) else { continue };
+                let Some(n) = self.numbers.get(&member).filter(|n| !self.is_hostile(**n)) else { continue };
                 let theirs = self.node(*n).disk.documents.get(&doc);
                 if theirs.is_none_or(|theirs| theirs.len() != union.len()) {
                     let count = theirs.map_or(0, |theirs| theirs.len());
@@ -135,7 +145,8 @@ impl World {
                 }
             }
         }
-        let lacking = (0..self.nodes.len()).find(|n| self.lacks_blob_in_reach(*n));
+        let mut honest = (0..self.nodes.len()).filter(|n| !self.is_hostile(*n));
+        let lacking = honest.find(|n| self.lacks_blob_in_reach(*n));
         lacking.map(|n| format!("node {n} lacks a blob that an involved node in reach holds"))
     }
 
@@ -143,8 +154,9 @@ impl World {
     fn lacks_blob_in_reach(&self, n: usize) -> bool {
         let missing = self.node(n).disk.missing_blobs(usize::MAX);
         missing.into_iter().any(|(_, blob)| {
-            let holds =
-                |(other, node): (usize, &Node)| node.disk.holds_blob(&blob.id) && self.reach(n, other);
+            let holds = |(other, node): (usize, &Node)| {
+                !self.is_hostile(other) && node.disk.holds_blob(&blob.id) && self.reach(n, other)
+            };
             self.nodes.iter().enumerate().any(holds)
         })
     }
@@ -156,7 +168,8 @@ impl World {
     /// Every document with everything that anybody holds of it.
     fn unions(&self) -> BTreeMap<DocId, Document> {
         let mut unions: BTreeMap<DocId, Document> = BTreeMap::new();
-        for (doc, document) in self.nodes.iter().flat_map(|node| &node.disk.documents) {
+        let honest = self.nodes.iter().enumerate().filter(|(n, _)| !self.is_hostile(*n));
+        for (doc, document) in honest.flat_map(|(_, node)| &node.disk.documents) {
             let union = unions.entry(*doc).or_default();
             for envelope in document.envelopes() {
                 _ = union.insert(envelope.clone());
@@ -174,11 +187,12 @@ impl World {
             let digest = |n: usize, peer: usize| {
                 Digest::of(self.node(n).disk.shared(&self.federation.id(peer))).root()
             };
-            if digest(a, b) != digest(b, a) {
+            let honest = !self.is_hostile(a) && !self.is_hostile(b);
+            if honest && digest(a, b) != digest(b, a) {
                 return Err(format!("nodes {a} and {b} hold the same and their digests differ"));
             }
         }
-        for (n, node) in self.nodes.iter().enumerate() {
+        for (n, node) in self.nodes.iter().enumerate().filter(|(n, _)| !self.is_hostile(*n)) {
             let mut may: BTreeSet<_> = BTreeSet::new();
             for document in unions.values() {
                 let audience = Audience::of(document, &self.federation.rosters);

@@ -63,6 +63,15 @@ impl Disk {
         Ok(envelope)
     }
 
+    /// Seals several operations on the same state, which no honest writer does, and stores them.
+    pub fn fork(&mut self, now: Millis, doc: DocId, drafts: &[Draft], hand: &Hand) -> Vec<AdmittedEnvelope> {
+        let Some(document) = self.documents.get(&doc).cloned() else { return Vec::new() };
+        let sealed = drafts.iter().filter_map(|draft| seal(draft, Some(&document), hand, &self.rosters).ok());
+        let sealed: Vec<AdmittedEnvelope> = sealed.collect();
+        self.insert(now, doc, sealed.iter().map(|envelope| (envelope.clone(), now)).collect(), Vec::new());
+        sealed
+    }
+
     /// Stores what a replica asked to store.
     pub fn store(&mut self, now: Millis, doc: DocId, arrivals: &[Arrival], blobs: Vec<InlineBlob>) {
         let written = |arrival: &Arrival| Millis(now.0.saturating_sub(arrival.age.0));

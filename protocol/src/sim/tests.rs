@@ -20,3 +20,17 @@ fn same_seed_plays_the_same() {
     let settings = Settings::of_seed(3);
     assert_eq!(run(3, settings), run(3, settings));
 }
+
+#[test]
+fn member_that_breaks_the_rules_harms_nobody_else() {
+    let (mut forks, mut blamed, mut rejected) = (0, 0, 0);
+    for seed in 0..8 {
+        let municipal = if seed % 2 == 0 { 3 } else { 4 };
+        let settings = Settings { hostile: true, municipal, action_every_ms: 500, ..Settings::of_seed(seed) };
+        let report = run(seed, settings).unwrap_or_else(|violation| panic!("{violation}\n{settings:?}"));
+        forks += report.forks;
+        blamed += report.blamed;
+        rejected += report.rejected;
+    }
+    assert!(forks > 0 && blamed > 0 && rejected > 0, "it was too kind: {forks}, {blamed}, {rejected}");
+}

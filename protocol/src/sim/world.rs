@@ -165,7 +165,7 @@ impl World {
             }
             Event::Write { .. } | Event::Tell { .. } | Event::BlobCame { .. } => {}
             Event::Wake(node) => self.wake(node)?,
-            Event::Act => self.act(),
+            Event::Act => self.act()?,
             Event::Weather => self.weather()?,
             Event::Restart(node) => self.restart(node),
             Event::Reconnect(a, b) => self.reconnect(a, b),
@@ -215,7 +215,7 @@ impl World {
         Ok(())
     }
 
-    fn send(&mut self, from: usize, to: usize, lane: Lane, message: &Message) {
+    pub fn send(&mut self, from: usize, to: usize, lane: Lane, message: &Message) {
         self.report.messages += 1;
         let Some(connection) = self.live(from, to) else {
             self.report.lost += 1;
@@ -288,7 +288,10 @@ impl World {
             Output::Send { peer, lane, message } => {
                 self.check_sent(n, &peer, &message)?;
                 let Some(to) = self.numbers.get(&peer).copied() else { return Ok(()) };
-                self.send(n, to, lane, &message);
+                let twisted = if self.is_hostile(n) { self.twist(message) } else { Some(message) };
+                if let Some(message) = twisted {
+                    self.send(n, to, lane, &message);
+                }
             }
             Output::Store { doc, envelopes, blobs, .. } => {
                 self.queue(n, Write::Store { doc, envelopes, blobs })
@@ -297,6 +300,7 @@ impl World {
                 self.report.rejected += 1;
                 self.queue(n, Write::Refusal(id, refusal));
             }
+            Output::Blame { peer, .. } if self.is_hostile_member(&peer) => self.report.blamed += 1,
             Output::Blame { fault, .. } => return Err(format!("an honest node was blamed: {fault}")),
             Output::ClearDue { peer, doc, at } => self.queue(n, Write::ClearDue(peer, doc, at)),
             Output::SetDue { peer, docs } => self.queue(n, Write::SetDue(peer, docs)),
@@ -383,7 +387,9 @@ impl World {
             }
             Write::Refusal(id, refusal) => {
                 self.node_mut(n).disk.refused.insert(id, refusal);
-                return Err(format!("an honest envelope was refused: {refusal}"));
+                if !self.settings.hostile {
+                    return Err(format!("an honest envelope was refused: {refusal}"));
+                }
             }
             Write::ClearDue(peer, doc, at) => {
                 self.node_mut(n).disk.clear_due(peer, doc, at);
