@@ -74,6 +74,7 @@ enum Command {
 /// Runs the program and gives its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(say_panic));
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => Exit::Done.into(),
@@ -82,6 +83,17 @@ pub fn main() -> ExitCode {
             trouble.exit().into()
         }
     }
+}
+
+/// A mistake of ours, told without a stack trace. Whoever reads a pipe may stop reading: no mistake.
+fn say_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let words = panic.payload_as_str().unwrap_or("no words");
+    if words.contains("Broken pipe") {
+        std::process::exit(0);
+    }
+    let place = panic.location().map(ToString::to_string).unwrap_or_default();
+    eprintln!("cuadra met a mistake of its own: {words} ({place}).");
+    eprintln!("What was acknowledged is stored. Please send this line to whoever maintains it.");
 }
 
 fn run(cli: Cli) -> Result<(), Trouble> {

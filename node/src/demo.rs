@@ -24,7 +24,7 @@ use probe::Row;
 use progress::Progress;
 
 /// How long the figures of the towns may take to reach the precinct before the table is printed without.
-const FIGURES_WITHIN: Duration = Duration::from_secs(180);
+const FIGURES_WITHIN: Duration = Duration::from_secs(300);
 
 /// Options of the demo.
 #[derive(Debug, Clone, Args)]

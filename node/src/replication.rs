@@ -129,12 +129,13 @@ impl Core for Bridge {
         self.replica.handle(now, ReplicaInput::Arrived { peer, lane: Lane::Blobs, message }, &self.shelf);
         let mut served = false;
         while let Some(output) = self.replica.poll_output() {
-            let answers_want = |to: &MemberId, what: &BlobId| *to == peer && *what == want.blob;
             // The stream that asked carries both answers itself.
-            match output {
-                ReplicaOutput::ServeBlob { peer: to, blob, .. } if answers_want(&to, &blob) => served = true,
-                output if is_blob_none(&output) => {}
-                output => self.carry(output),
+            if let ReplicaOutput::ServeBlob { peer: to, blob, .. } = &output
+                && (*to, *blob) == (peer, want.blob)
+            {
+                served = true;
+            } else if !is_blob_none(&output) {
+                self.carry(output);
             }
         }
         served
