@@ -45,6 +45,15 @@ impl SmallDisk {
         *self.process.lock().expect("nobody panics with it") = Some(number);
     }
 
+    /// What stands before the name of a program that is to see the disk too.
+    #[must_use]
+    pub fn enter(&self) -> Vec<String> {
+        let number = self.process.lock().expect("nobody panics with it").expect("the node runs").to_string();
+        ["nsenter", "--preserve-credentials", "--user", "--mount", "--target", &number]
+            .map(str::to_owned)
+            .into()
+    }
+
     fn filler(&self) -> PathBuf {
         let number = self.process.lock().expect("nobody panics with it").expect("the node runs");
         // The process's own view of the files: nobody else sees this disk.

@@ -9,7 +9,7 @@ use super::disk::SmallDisk;
 use super::link::{Relay, SharedWiring};
 use super::person::Person;
 use super::places::Town;
-use super::process::{Process, cuadra};
+use super::process::{Process, cuadra, cuadra_after};
 use crate::canaries;
 
 /// A node.
@@ -57,7 +57,7 @@ impl Node {
             arguments.extend(["--code", code, "--population", &population]);
         }
         std::fs::create_dir_all(&folder).expect("a folder for the node");
-        cuadra(&folder, &arguments);
+        let _said = cuadra(&folder, &arguments);
         Node {
             town,
             member: String::new(),
@@ -144,22 +144,29 @@ impl Node {
         person.at(&self.base())
     }
 
+    /// Runs a command of the program at this node.
+    #[must_use]
+    pub fn cuadra(&self, arguments: &[&str]) -> String {
+        let before = self.disk.as_ref().map(SmallDisk::enter).unwrap_or_default();
+        cuadra_after(&before, &self.folder, arguments)
+    }
+
     /// A code that makes a resident.
     #[must_use]
     pub fn resident_code(&self) -> String {
-        code_in(&cuadra(&self.folder, &["invite", "resident"]))
+        code_in(&self.cuadra(&["invite", "resident"]))
     }
 
     /// A code that makes so many residents.
     #[must_use]
     pub fn community_code(&self, uses: usize) -> String {
-        code_in(&cuadra(&self.folder, &["invite", "resident", "--uses", &uses.to_string()]))
+        code_in(&self.cuadra(&["invite", "resident", "--uses", &uses.to_string()]))
     }
 
     /// A code that signs an operator in.
     #[must_use]
     pub fn operator_code(&self, name: &str) -> String {
-        code_in(&cuadra(&self.folder, &["invite", "operator", "--name", name]))
+        code_in(&self.cuadra(&["invite", "operator", "--name", name]))
     }
 
     /// Somebody at the desk.
@@ -189,7 +196,7 @@ impl Node {
     /// What `cuadra export incident` gives.
     #[must_use]
     pub fn export(&self, incident: &str) -> Vec<u8> {
-        cuadra(&self.folder, &["export", "incident", incident]).into_bytes()
+        self.cuadra(&["export", "incident", incident]).into_bytes()
     }
 
     /// Fails if these words are in any file of the node, in any form.

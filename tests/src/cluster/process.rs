@@ -32,8 +32,23 @@ pub fn cuadra_binary() -> &'static Path {
 }
 
 /// Runs a command of the program in a node's folder to its end; gives what it printed.
+#[must_use]
 pub fn cuadra(folder: &Path, arguments: &[&str]) -> String {
-    let output = std::process::Command::new(cuadra_binary())
+    cuadra_after(&[], folder, arguments)
+}
+
+/// The same, with other words before the program's name.
+#[must_use]
+pub fn cuadra_after(before: &[String], folder: &Path, arguments: &[&str]) -> String {
+    let mut command = match before {
+        [program, rest @ ..] => {
+            let mut command = std::process::Command::new(program);
+            command.args(rest).arg(cuadra_binary());
+            command
+        }
+        [] => std::process::Command::new(cuadra_binary()),
+    };
+    let output = command
         .arg("--folder")
         .arg(folder)
         .args(arguments)

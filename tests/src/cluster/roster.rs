@@ -27,6 +27,6 @@ pub fn found(folder: &Path, nodes: &[Node]) {
         for peer in &peers {
             arguments.extend(["--peer", peer]);
         }
-        cuadra(&node.folder, &arguments);
+        let _said = cuadra(&node.folder, &arguments);
     }
 }
