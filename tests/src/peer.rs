@@ -207,9 +207,9 @@ impl Peer {
     /// Every envelope of this document that the node sent so far.
     #[must_use]
     pub fn envelopes(&self, doc: DocId) -> Vec<SignedEnvelope> {
-        let items = self.messages().into_iter().filter_map(|message| match message {
-            Message::Body(items) | Message::Answer(items) if items.doc == doc => Some(items.items),
-            _ => None,
+        let items = self.messages().into_iter().filter_map(|message| {
+            let (Message::Body(items) | Message::Answer(items)) = message else { return None };
+            (items.doc == doc).then_some(items.items)
         });
         items.flatten().map(|item| item.envelope).collect()
     }
@@ -224,10 +224,9 @@ impl Peer {
 
     /// Waits until the node has closed the connection; gives its code, or none if it was lost.
     pub async fn closed(&self) -> Option<u64> {
-        match self.connection.closed().await {
-            quinn::ConnectionError::ApplicationClosed(close) => Some(close.error_code.into_inner()),
-            _ => None,
-        }
+        let error = self.connection.closed().await;
+        let quinn::ConnectionError::ApplicationClosed(close) = error else { return None };
+        Some(close.error_code.into_inner())
     }
 
     /// True while the node keeps the connection.

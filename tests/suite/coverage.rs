@@ -22,8 +22,8 @@ async fn the_table_above_follows_every_household_and_report_below() {
     // Two people of one address are one household.
     cluster[SAN_MIGUEL].resident_with("Hija", "Calle de Vecina 0 100", None).await;
     cluster[SAN_JOAQUIN].resident("Pedro").await;
-    for number in 0..2 {
-        people[number].raise("noise", MIDDLE_OF_SAN_MIGUEL, "Loud").await;
+    for person in people.iter().take(2) {
+        person.raise("noise", MIDDLE_OF_SAN_MIGUEL, "Loud").await;
     }
 
     for above in [PRECINCT, NATIONAL] {

@@ -92,8 +92,8 @@ async fn every_acknowledged_alert_is_there_exactly_once_after_kill_9() {
     assert_eq!(distinct.len(), acknowledged.len(), "two alerts became one incident");
 
     // The phone that never heard an answer sends the same alert again: it is the same incident.
-    for poster in 0..POSTERS {
-        let person = cluster[SAN_MIGUEL].same(&people[poster]);
+    for (poster, person) in people.iter().enumerate() {
+        let person = cluster[SAN_MIGUEL].same(person);
         for round in 0..KILLS {
             let id = alert_id(round, poster, 0);
             let again = person.post("/api/v1/alerts", &alert(&id)).await.expect(201);

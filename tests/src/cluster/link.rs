@@ -95,12 +95,15 @@ async fn forward(front: Arc<UdpSocket>, node: usize, wiring: SharedWiring) {
             wiring.target(node)
         };
         let Some(target) = target else { continue };
-        if !backs.contains_key(&from) {
-            let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a port on loopback"));
-            answers.spawn(answer(front.clone(), back.clone(), from, node, wiring.clone()));
-            backs.insert(from, back);
-        }
-        let back = &backs[&from];
+        let back = match backs.get(&from) {
+            Some(back) => back.clone(),
+            None => {
+                let back = Arc::new(UdpSocket::bind("127.0.0.1:0").await.expect("a port on loopback"));
+                answers.spawn(answer(front.clone(), back.clone(), from, node, wiring.clone()));
+                backs.insert(from, back.clone());
+                back
+            }
+        };
         let _down_is_loss = back.send_to(&datagram[..length], ("127.0.0.1", target)).await;
     }
 }
