@@ -164,24 +164,27 @@ impl Peer {
 
     /// Sends any bytes as a frame on a lane.
     pub async fn send_bytes(&mut self, lane: u8, bytes: &[u8]) {
-        let stream = self.lane(lane).await;
-        write_frame(stream, bytes).await;
+        if let Some(stream) = self.lane(lane).await {
+            write_frame(stream, bytes).await;
+        }
     }
 
     /// Sends bytes on a lane's stream, without a length in front.
     pub async fn send_raw(&mut self, lane: u8, bytes: &[u8]) {
-        let stream = self.lane(lane).await;
-        let _the_node_may_have_closed = stream.write_all(bytes).await;
+        if let Some(stream) = self.lane(lane).await {
+            let _the_node_may_have_closed = stream.write_all(bytes).await;
+        }
     }
 
-    async fn lane(&mut self, lane: u8) -> &mut SendStream {
+    /// The lane's stream; none if the node has closed the connection.
+    async fn lane(&mut self, lane: u8) -> Option<&mut SendStream> {
         if !self.lanes.iter().any(|(number, _)| *number == lane) {
-            let mut stream = self.connection.open_uni().await.expect("a stream");
-            stream.write_all(&[lane]).await.expect("the first byte");
+            let mut stream = self.connection.open_uni().await.ok()?;
+            stream.write_all(&[lane]).await.ok()?;
             self.lanes.push((lane, stream));
         }
         let found = self.lanes.iter_mut().find(|(number, _)| *number == lane);
-        &mut found.expect("opened above").1
+        found.map(|(_, stream)| stream)
     }
 
     /// Asks for a blob by itself and gives the first frame of the answer.
