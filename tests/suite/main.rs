@@ -5,6 +5,7 @@
 mod bad_input;
 mod border;
 mod coverage;
+mod demo;
 mod hostile;
 mod live;
 mod nothing_lost;
