@@ -39,9 +39,10 @@ async fn the_desk_next_door_and_the_page_above_hear_of_an_alert_by_themselves() 
     let mut next_door = desk.events(None).await;
     let mut above = cluster[PRECINCT].stranger().events(None).await;
     let raised = resident.raise("fire", BORDER_OF_SAN_MIGUEL, "Smoke").await;
-    for stream in [&mut next_door, &mut above] {
-        stream.until(|event| event.name == "incident" && event.data["id"] == raised["id"]).await;
-    }
+    next_door.until(|event| event.name == "incident" && event.data["id"] == raised["id"]).await;
+    // Where everybody may look, an incident is a figure that changed.
+    let told = above.until(|event| event.name == "figures").await;
+    assert_eq!(told.data, json!({}), "the public stream names an incident");
     let own = cluster[SAN_MIGUEL].operator().await;
     own.act(raised["id"].as_str().expect("an id"), "claim", &json!({})).await;
     next_door.until(|event| event.name == "incident" && event.data["id"] == raised["id"]).await;

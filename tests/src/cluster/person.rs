@@ -25,6 +25,8 @@ pub struct Person {
 /// What a node answered.
 #[derive(Debug, Clone)]
 pub struct Answer {
+    /// Where it was asked.
+    pub asked: String,
     /// Status.
     pub status: u16,
     /// The media type, without parameters.
@@ -38,12 +40,13 @@ pub struct Answer {
 impl Answer {
     async fn read(response: Response) -> Answer {
         let status = response.status().as_u16();
+        let asked = response.url().to_string();
         let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let first = |value: &str| value.split(';').next().unwrap_or("").trim().to_owned();
         let media_type = text(CONTENT_TYPE).map(first).unwrap_or_default();
         let cookie = text(SET_COOKIE).map(first);
         let body = response.bytes().await.expect("the answer arrives whole").to_vec();
-        Answer { status, media_type, cookie, body }
+        Answer { asked, status, media_type, cookie, body }
     }
     /// The body as text.
     pub fn text(&self) -> String {
@@ -56,7 +59,7 @@ impl Answer {
     }
     /// The body as JSON, if the request succeeded with exactly this status.
     pub fn expect(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.status, status, "{}: {}", self.asked, self.text());
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
     /// The problem's code, if the request was refused with this status in the agreed form.
