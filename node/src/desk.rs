@@ -8,6 +8,7 @@ use config::settings::Config;
 use config::territory::Territory;
 use protocol::author::SealError;
 use protocol::ids::{Code, DocId, MemberId, Millis};
+use protocol::replica::Fault;
 use protocol::roster::{Role as MemberRole, RosterChain};
 use tokio::sync::broadcast;
 
@@ -102,6 +103,10 @@ pub struct Link {
     pub in_step: Option<Millis>,
     /// Documents that the digest covers.
     pub shared_documents: u64,
+    /// Copies of it that proved nothing, since this node started: forged or spoiled on the way.
+    pub blamed: u64,
+    /// What was wrong with the last of them.
+    pub last_fault: Option<Fault>,
 }
 
 /// Whether a peer can be reached.

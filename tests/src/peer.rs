@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex};
 use ed25519_dalek::{Signer as _, SigningKey};
 use protocol::envelope::{Header, RULES_VERSION, SignedEnvelope};
 use protocol::ids::{DocId, EnvelopeId, Incarnation, KeyIndex, MemberId, Millis, Seq, sha256};
-use protocol::message::{Item, Items, Message, Welcome};
+use protocol::message::{Item, Items, Message, Want, Welcome};
 use protocol::operation::Operation;
 use protocol::roster::{KeyPurpose, RosterChain};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
+use tokio::sync::Mutex as AsyncMutex;
 use tokio::task::JoinSet;
 
 use crate::cluster::node::data_of;
@@ -125,7 +126,7 @@ pub fn body(doc: DocId, envelopes: &[SignedEnvelope]) -> Message {
 pub struct Peer {
     connection: Connection,
     _endpoint: Endpoint,
-    lanes: Vec<(u8, SendStream)>,
+    lanes: AsyncMutex<Vec<(u8, SendStream)>>,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
     _readers: JoinSet<()>,
 }
@@ -154,37 +155,33 @@ impl Peer {
         let mut readers = JoinSet::new();
         readers.spawn(read_lanes(connection.clone(), received.clone()));
         readers.spawn(answer_pings(control.0, control.1));
-        Peer { connection, _endpoint: endpoint, lanes: Vec::new(), received, _readers: readers }
+        Peer { connection, _endpoint: endpoint, lanes: AsyncMutex::default(), received, _readers: readers }
     }
 
     /// Sends a message on a lane.
-    pub async fn send(&mut self, lane: u8, message: &Message) {
+    pub async fn send(&self, lane: u8, message: &Message) {
         self.send_bytes(lane, &message.encode()).await;
     }
 
     /// Sends any bytes as a frame on a lane.
-    pub async fn send_bytes(&mut self, lane: u8, bytes: &[u8]) {
-        if let Some(stream) = self.lane(lane).await {
-            write_frame(stream, bytes).await;
-        }
+    pub async fn send_bytes(&self, lane: u8, bytes: &[u8]) {
+        let length = u32::try_from(bytes.len()).expect("a frame is small").to_be_bytes();
+        self.send_raw(lane, &[&length, bytes].concat()).await;
     }
 
     /// Sends bytes on a lane's stream, without a length in front.
-    pub async fn send_raw(&mut self, lane: u8, bytes: &[u8]) {
-        if let Some(stream) = self.lane(lane).await {
+    pub async fn send_raw(&self, lane: u8, bytes: &[u8]) {
+        let mut lanes = self.lanes.lock().await;
+        if !lanes.iter().any(|(number, _)| *number == lane) {
+            let Ok(mut stream) = self.connection.open_uni().await else { return };
+            if stream.write_all(&[lane]).await.is_err() {
+                return;
+            }
+            lanes.push((lane, stream));
+        }
+        if let Some((_, stream)) = lanes.iter_mut().find(|(number, _)| *number == lane) {
             let _the_node_may_have_closed = stream.write_all(bytes).await;
         }
-    }
-
-    /// The lane's stream; none if the node has closed the connection.
-    async fn lane(&mut self, lane: u8) -> Option<&mut SendStream> {
-        if !self.lanes.iter().any(|(number, _)| *number == lane) {
-            let mut stream = self.connection.open_uni().await.ok()?;
-            stream.write_all(&[lane]).await.ok()?;
-            self.lanes.push((lane, stream));
-        }
-        let found = self.lanes.iter_mut().find(|(number, _)| *number == lane);
-        found.map(|(_, stream)| stream)
     }
 
     /// Asks for a blob by itself and gives the first frame of the answer.
@@ -217,9 +214,19 @@ impl Peer {
         items.flatten().map(|item| item.envelope).collect()
     }
 
-    /// Waits until the node has sent envelopes of this document.
+    /// Waits until the node has sent envelopes of this document; asks for them where it only says
+    /// that it has them.
     pub async fn wait_for_envelopes(&self, doc: DocId) -> Vec<SignedEnvelope> {
+        let mut asked = false;
         wait_for("envelopes for the scripted peer", async || {
+            let has = self.messages().into_iter().find_map(|message| match message {
+                Message::Have(have) if have.doc == doc => Some(have.heads),
+                _ => None,
+            });
+            if let Some(ids) = has.filter(|_| !asked) {
+                asked = true;
+                self.send(URGENT, &Message::Want(Want { doc, ids, held: Vec::new() })).await;
+            }
             Some(self.envelopes(doc)).filter(|envelopes| !envelopes.is_empty())
         })
         .await

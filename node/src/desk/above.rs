@@ -187,8 +187,8 @@ impl Desk {
                 lag_ms: lag.1.map_or(0, |since| now.since(since).0),
                 in_step_ms: link.in_step.map(|at| at.0),
                 shared_documents: link.shared_documents,
-                refused,
-                last_refusal,
+                refused: refused + link.blamed,
+                last_refusal: last_refusal.or_else(|| link.last_fault.map(|fault| fault.to_string())),
             });
         }
         views.sort_by(|a, b| a.name.cmp(&b.name));

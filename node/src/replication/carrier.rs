@@ -115,6 +115,10 @@ impl Carrier {
             }
             ReplicaOutput::Blame { peer, id, fault } => {
                 tracing::warn!(%peer, %id, %fault, "a peer passed on a copy that is worth nothing");
+                self.link(peer, |link| {
+                    link.blamed = link.blamed.saturating_add(1);
+                    link.last_fault = Some(fault);
+                });
             }
             // Sent by the loop, served on the stream that asked, or gathered above.
             ReplicaOutput::ServeBlob { .. }

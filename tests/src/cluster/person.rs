@@ -79,8 +79,14 @@ impl Answer {
 impl Person {
     /// Somebody who is not signed in, at the node that serves `base`.
     pub fn stranger(base: &str) -> Person {
-        // Proxies of the environment have nothing to do with loopback.
-        let client = Client::builder().no_proxy().timeout(ANSWER_WITHIN).build().expect("a client");
+        // Proxies of the environment have nothing to do with loopback; a connection that the node closed
+        // after refusing a body is not used again.
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(ANSWER_WITHIN)
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("a client");
         Person { client, base: base.to_owned(), cookie: None }
     }
 

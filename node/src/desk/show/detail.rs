@@ -22,7 +22,7 @@ impl Showing<'_> {
         let traces = self.r.traces(doc)?;
         let own = self.is_own(doc)?;
         let mut timeline = Vec::new();
-        for envelope in document.envelopes() {
+        for envelope in in_order(&document) {
             timeline.extend(self.line(envelope, &fold, &traces, own)?);
         }
         let steps = self.steps(&document, &fold, &traces, &timeline);
@@ -186,6 +186,37 @@ impl Showing<'_> {
         }
         may
     }
+}
+
+/// The envelopes as every node lists them: parents before children, and between those that nothing
+/// orders, the one that says it was written first, then the smaller id.
+fn in_order(document: &Document) -> Vec<&AdmittedEnvelope> {
+    let mut waits: BTreeMap<EnvelopeId, usize> = BTreeMap::new();
+    let mut children: BTreeMap<EnvelopeId, Vec<&AdmittedEnvelope>> = BTreeMap::new();
+    let mut ready = BTreeMap::new();
+    let place = |envelope: &AdmittedEnvelope| (envelope.header().written_at, envelope.id());
+    for envelope in document.envelopes() {
+        let parents = &envelope.header().parents;
+        waits.insert(envelope.id(), parents.len());
+        for parent in parents {
+            children.entry(*parent).or_default().push(envelope);
+        }
+        if parents.is_empty() {
+            ready.insert(place(envelope), envelope);
+        }
+    }
+    let mut ordered = Vec::new();
+    while let Some((_, envelope)) = ready.pop_first() {
+        ordered.push(envelope);
+        for child in children.remove(&envelope.id()).unwrap_or_default() {
+            let left = waits.get_mut(&child.id()).expect("every envelope was counted above");
+            *left -= 1;
+            if *left == 0 {
+                ready.insert(place(child), child);
+            }
+        }
+    }
+    ordered
 }
 
 /// Photos that the same node added after taking a step and before taking its next one.
