@@ -5,7 +5,7 @@ import { now, page, t } from "./page";
 
 type Listener = (event: string) => void;
 const listeners = new Set<Listener>();
-const EVENTS = ["incident", "figures", "peers"];
+const EVENTS = ["incident", "figures", "peers", "reload"];
 /** A break shorter than this is not worth alarming anybody. */
 const QUIET_MS = 4_000;
 const PING_MS = 10_000;
