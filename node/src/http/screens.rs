@@ -70,7 +70,8 @@ async fn home(State(app): State<App>, frame: Frame) -> Result<Response, Problem>
             let (mine, near) = tokio::try_join!(app.desk.my_alerts(viewer), app.desk.near(viewer))?;
             Ok(Html(pages::home(&chrome, &mine, &near)).into_response())
         }
-        Viewer::Operator(_) => Ok(Redirect::to("/console").into_response()),
+        Viewer::Operator(_) if chrome.answers() => Ok(Redirect::to("/console").into_response()),
+        Viewer::Operator(_) => Ok(Redirect::to("/country").into_response()),
         Viewer::Nobody if chrome.aggregates() && !chrome.answers() => {
             Ok(Redirect::to("/country").into_response())
         }

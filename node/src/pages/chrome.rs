@@ -242,6 +242,12 @@ impl Chrome {
     pub fn may(&self, may: &[String], what: &str) -> bool {
         may.iter().any(|m| m == what)
     }
+    /// The words with which it was opened, in full where this viewer may read them.
+    #[must_use]
+    pub fn opening<'a>(&self, detail: &'a IncidentDetailView) -> Option<&'a str> {
+        let open = detail.timeline.iter().find(|line| line.what == "open");
+        open.and_then(|line| line.text.as_deref()).or(detail.incident.text.as_deref())
+    }
     /// True if this is the viewer's own alert.
     #[must_use]
     pub fn own(&self, detail: &IncidentDetailView) -> bool {

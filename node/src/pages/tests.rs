@@ -210,6 +210,45 @@ fn embedded_files_are_found_by_path_and_compressed_where_it_helps() {
     assert!(assets::find("/assets/../Cargo.toml").is_none());
 }
 
+/// The description of the API without its prose, which changes no type.
+fn api_without_prose() -> String {
+    fn strip(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                // A field may be called "description"; prose is text.
+                fields.retain(|key, value| !(key == "description" && value.is_string()));
+                fields.values_mut().for_each(strip);
+            }
+            serde_json::Value::Array(values) => values.iter_mut().for_each(strip),
+            serde_json::Value::Null
+            | serde_json::Value::Bool(_)
+            | serde_json::Value::Number(_)
+            | serde_json::Value::String(_) => {}
+        }
+    }
+    let mut value = serde_json::from_str(&crate::http::openapi_json()).unwrap();
+    strip(&mut value);
+    format!("{}\n", serde_json::to_string_pretty(&value).unwrap())
+}
+
+#[test]
+fn api_description_and_the_islands_types_are_current() {
+    use sha2::Digest as _;
+    let file = folder("web/openapi.json");
+    let current = api_without_prose();
+    if std::env::var_os("CUADRA_WRITE_OPENAPI").is_some() {
+        fs::write(&file, &current).unwrap();
+        return;
+    }
+    let how = "the API changed: CUADRA_WRITE_OPENAPI=1 cargo test -p node api_description, then \
+               npm run types in node/web";
+    let kept = fs::read_to_string(&file).unwrap();
+    assert!(kept == current, "{how}");
+    let types = fs::read_to_string(folder("web/src/generated/api.ts")).unwrap();
+    let hash = hex::encode(sha2::Sha256::digest(kept.as_bytes()));
+    assert!(types.starts_with(&format!("// openapi.json {hash}\n")), "{how}");
+}
+
 /// Writes every page below the folder named by `CUADRA_PAGES`, to be looked at in a browser.
 #[test]
 fn pages_can_be_written_out() {

@@ -8,7 +8,8 @@ const manifest = JSON.parse(readFileSync(join(dist, ".vite/manifest.json"), "utf
 const PAGE_BYTES = 10 * 1024;
 
 const size = (file) => gzipSync(readFileSync(join(dist, file)), { level: 9 }).length;
-const find = (name) => Object.keys(manifest).find((key) => manifest[key].name === name || key.endsWith(`/${name}`));
+const find = (name) =>
+  Object.keys(manifest).find((key) => manifest[key].name === name || key.endsWith(`/${name}`));
 
 function files(key, dynamic, seen = new Set()) {
   const entry = manifest[key];
@@ -19,7 +20,8 @@ function files(key, dynamic, seen = new Set()) {
   return seen;
 }
 
-const hashed = (name) => readFileSync(join(dist, "assets.rs"), "utf8").match(new RegExp(`\\("${name}", "/([^"]+)"\\)`))[1];
+const hashed = (name) =>
+  readFileSync(join(dist, "assets.rs"), "utf8").match(new RegExp(`\\("${name}", "/([^"]+)"\\)`))[1];
 
 /** name, script, sheets, what comes with dynamic imports, further files, budget in KB */
 const pages = [
@@ -33,7 +35,8 @@ for (const [name, script, sheets, dynamic, further, budget] of pages) {
   for (const sheet of sheets) wanted.add(hashed(sheet));
   for (const file of further) {
     if (file === "worker") {
-      for (const key of Object.keys(manifest)) if (key.includes("maplibre-gl-worker")) wanted.add(manifest[key].file);
+      for (const key of Object.keys(manifest))
+        if (key.includes("maplibre-gl-worker")) wanted.add(manifest[key].file);
     } else wanted.add(hashed(file));
   }
   const total = [...wanted].reduce((sum, file) => sum + size(file), PAGE_BYTES);

@@ -26,12 +26,16 @@ names["icon.svg"] = hashed("icon", "svg", readFileSync(join(root, "build/icon.sv
 names["communes.json"] = hashed("communes", "json", readFileSync(join(root, "map/communes.json")));
 
 const shell = [names["app.css"], names["neighbour.js"], names["icon.svg"]];
-const shared = (entry) => (entry.imports ?? []).flatMap((key) => [`/${manifest[key].file}`, ...shared(manifest[key])]);
+const shared = (entry) =>
+  (entry.imports ?? []).flatMap((key) => [`/${manifest[key].file}`, ...shared(manifest[key])]);
 for (const entry of Object.values(manifest)) {
   if (entry.isEntry && `/${entry.file}` === names["neighbour.js"]) shell.push(...new Set(shared(entry)));
 }
 const worker = readFileSync(join(root, "build/sw.js"), "utf8");
-const version = createHash("sha256").update(shell.join() + worker).digest("hex").slice(0, 12);
+const version = createHash("sha256")
+  .update(shell.join() + worker)
+  .digest("hex")
+  .slice(0, 12);
 writeFileSync(
   join(dist, "sw.js"),
   worker.replace('"VERSION"', JSON.stringify(version)).replace('"SHELL"', JSON.stringify(shell)),
@@ -59,10 +63,12 @@ const mimes = {
   webmanifest: "application/manifest+json",
 };
 const walk = (folder) =>
-  readdirSync(folder).sort().flatMap((name) => {
-    const path = join(folder, name);
-    return statSync(path).isDirectory() ? walk(path) : [path];
-  });
+  readdirSync(folder)
+    .sort()
+    .flatMap((name) => {
+      const path = join(folder, name);
+      return statSync(path).isDirectory() ? walk(path) : [path];
+    });
 const rows = [];
 for (const path of walk(dist)) {
   const name = relative(dist, path);

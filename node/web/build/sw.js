@@ -1,12 +1,23 @@
 // Keeps the neighbour's page usable without a connection: the files of the shell and the last first
 // page seen. Alerts are not its business: the page keeps those itself.
-const VERSION = "VERSION", SHELL = "SHELL";
+const VERSION = "VERSION",
+  SHELL = "SHELL";
 self.addEventListener("install", (e) => {
-  e.waitUntil(caches.open(VERSION).then((c) => c.addAll(SHELL)).then(() => self.skipWaiting()));
+  e.waitUntil(
+    caches
+      .open(VERSION)
+      .then((c) => c.addAll(SHELL))
+      .then(() => self.skipWaiting()),
+  );
 });
 self.addEventListener("activate", (e) => {
   const old = (k) => Promise.all(k.filter((n) => n !== VERSION).map((n) => caches.delete(n)));
-  e.waitUntil(caches.keys().then(old).then(() => self.clients.claim()));
+  e.waitUntil(
+    caches
+      .keys()
+      .then(old)
+      .then(() => self.clients.claim()),
+  );
 });
 const limit = (r) => fetch(r, { signal: AbortSignal.timeout(8000) });
 const page = async (r) => {

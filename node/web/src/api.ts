@@ -1,90 +1,24 @@
-// The JSON API: its shapes, and asking it.
+// The JSON API: its shapes, from the node's own description, and asking it.
+import type { components } from "./generated/api";
 import { t } from "./page";
 
-export interface Point {
-  lat: number;
-  lon: number;
-}
-export interface Incident {
-  id: string;
-  short: string;
-  kind: string;
-  urgency: "low" | "normal" | "high" | "emergency";
-  code: string;
-  place: string;
-  cell: string;
-  point: Point | null;
-  point_exact: boolean;
-  source: string;
-  status: string;
-  outcome: string | null;
-  owner: string;
-  owner_id: string;
-  ours: boolean;
-  offered_to: string | null;
-  offered_to_us: boolean;
-  opened_ms: number;
-  changed_ms: number;
-  late: boolean;
-  ringing: boolean;
-  claimed_by: string | null;
-  alerts: number;
-  saw_it_too: number;
-  crews: number;
-  distance_m: number | null;
-  text: string | null;
-}
-export interface Step {
-  step: string;
-  at_ms: number | null;
-  node: string | null;
-  photos: string[];
-}
-export interface Line {
-  id: string;
-  what: string;
-  detail: string | null;
-  node: string;
-  by: string | null;
-  written_ms: number;
-  received_ms: number;
-  text: string | null;
-  detail_pending: boolean;
-  photos: string[];
-  other_node: string | null;
-  confirmed: boolean;
-}
-export interface NodeName {
-  id: string;
-  name: string;
-}
-export interface Detail {
-  incident: Incident;
-  steps: Step[];
-  timeline: Line[];
-  involved: NodeName[];
-  reachable: NodeName[];
-  heads: string[];
-  may: string[];
-  reporter: { name: string | null; phone: string | null; address: string | null; visibility: string } | null;
-}
-export interface Raised {
-  id: string;
-  short: string;
-  stored_ms: number;
-  already: boolean;
-  offered_to: string | null;
-  outside: boolean;
-}
-export interface TerritoryFigure {
-  code: string;
-  name: string;
-  registered_addresses: number;
-  population: number;
-  compliance_percent: number;
-  reports: number;
-  open_now: number;
-}
+type Schemas = components["schemas"];
+/** The node always writes a field, as `null` where there is nothing; its description calls that optional. */
+type Whole<T> = T extends (infer Item)[]
+  ? Whole<Item>[]
+  : T extends object
+    ? { [Key in keyof T]-?: Whole<Exclude<T[Key], undefined>> }
+    : T;
+
+export type Point = Whole<Schemas["PointView"]>;
+export type Urgency = "low" | "normal" | "high" | "emergency";
+export type Incident = Omit<Whole<Schemas["IncidentView"]>, "urgency"> & { urgency: Urgency };
+export type Step = Whole<Schemas["StepView"]>;
+export type Line = Whole<Schemas["TimelineView"]>;
+export type NodeName = Whole<Schemas["NodeNameView"]>;
+export type Detail = Omit<Whole<Schemas["IncidentDetailView"]>, "incident"> & { incident: Incident };
+export type Raised = Whole<Schemas["RaisedView"]>;
+export type TerritoryFigure = Whole<Schemas["TerritoryFigureView"]>;
 
 /** What went wrong, in words for the person. `status` is 0 when the node could not be reached. */
 export class Refused extends Error {

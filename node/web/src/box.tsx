@@ -53,9 +53,11 @@ function Entry({ entry }: { entry: Kept }) {
         {safe.value && <State name={t("box.saved")} at={entry.made_ms} />}
         <State name={t("box.sent")} at={entry.sent_ms ?? stored?.stored_ms ?? null} />
         <State name={t("box.stored")} at={stored?.stored_ms ?? null} />
-        {(steps ?? []).filter((s) => s.step !== "stored").map((s) => (
-          <State key={s.step} name={word("step", s.step)} at={s.at_ms} />
-        ))}
+        {(steps ?? [])
+          .filter((s) => s.step !== "stored")
+          .map((s) => (
+            <State key={s.step} name={word("step", s.step)} at={s.at_ms} />
+          ))}
       </ol>
       {!stored && entry.attempts > 0 && !entry.final && <p>{t("box.waiting", page.node.emergency_number)}</p>}
       {!stored && entry.problem && <p class="problem">{t("box.refused", entry.problem)}</p>}

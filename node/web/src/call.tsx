@@ -4,7 +4,9 @@ import { busy, callPoint, closeDetail, takeCall } from "./desk";
 import { Problem } from "./incident";
 import { data, t } from "./page";
 
-const kinds = Object.entries(data<Record<string, string>>("words") ?? {}).filter(([key]) => key.startsWith("kind."));
+const kinds = Object.entries(data<Record<string, string>>("words") ?? {}).filter(([key]) =>
+  key.startsWith("kind."),
+);
 
 export function Call() {
   const first = useRef<HTMLSelectElement>(null);

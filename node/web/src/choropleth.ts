@@ -44,7 +44,10 @@ function element<K extends keyof SVGElementTagNameMap>(
 function bounds(values: number[]): number[] {
   const distinct = [...new Set(values)].sort((a, b) => a - b);
   const classes = Math.min(CLASSES, distinct.length);
-  return Array.from({ length: classes }, (_, k) => distinct[Math.floor((k * distinct.length) / classes)] ?? 0);
+  return Array.from(
+    { length: classes },
+    (_, k) => distinct[Math.floor((k * distinct.length) / classes)] ?? 0,
+  );
 }
 
 /** Few classes take colours from the whole ramp. */
@@ -148,7 +151,13 @@ function picture(shapes: Shape[], figures: TerritoryFigure[], name: string, whol
     const outline = path(shape) ?? "";
     const figure = byCode.get(String(shape.id));
     if (!figure) {
-      svg.append(element("path", { d: outline }, element("title", {}, `${shape.properties.name}: ${t("country.no_data")}`)));
+      svg.append(
+        element(
+          "path",
+          { d: outline },
+          element("title", {}, `${shape.properties.name}: ${t("country.no_data")}`),
+        ),
+      );
       continue;
     }
     const value = measure.value(figure);
@@ -192,7 +201,10 @@ function legend(lower: number[], words: (n: number) => string): HTMLElement {
     const next = lower[k + 1];
     const square = element("rect", { width: "16", height: "16", class: colour(k, lower.length) });
     const text = next === undefined ? `${words(bound)} +` : `${words(bound)} – ${words(next)}`;
-    item.append(element("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, square), lower.length > 1 ? text : words(bound));
+    item.append(
+      element("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, square),
+      lower.length > 1 ? text : words(bound),
+    );
     list.append(item);
   });
   return list;

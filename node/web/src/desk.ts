@@ -29,7 +29,11 @@ function rank(i: Incident): number {
 function sorted(rows: Incident[]): string[] {
   return [...rows]
     .sort(
-      (a, b) => rank(a) - rank(b) || RANK[a.urgency] - RANK[b.urgency] || b.opened_ms - a.opened_ms || (a.id < b.id ? -1 : 1),
+      (a, b) =>
+        rank(a) - rank(b) ||
+        RANK[a.urgency] - RANK[b.urgency] ||
+        b.opened_ms - a.opened_ms ||
+        (a.id < b.id ? -1 : 1),
     )
     .map((i) => i.id);
 }
@@ -51,7 +55,12 @@ export const rows = computed<Incident[]>(() => {
     .filter((i): i is Incident => i !== undefined)
     .filter((i) => withClosed.value || i.status !== "closed" || i.id === open.value?.incident.id)
     .filter(
-      (i) => !words || [i.short, i.place, i.kind, t(`kind.${i.kind}`), i.text ?? "", i.owner].join(" ").toLocaleLowerCase().includes(words),
+      (i) =>
+        !words ||
+        [i.short, i.place, i.kind, t(`kind.${i.kind}`), i.text ?? "", i.owner]
+          .join(" ")
+          .toLocaleLowerCase()
+          .includes(words),
     );
 });
 
@@ -157,7 +166,11 @@ export async function sendPhoto(file: File): Promise<boolean> {
   const body = new FormData();
   body.append("file", await smaller(file), "photo.jpg");
   try {
-    const answer = await fetch(`/api/v1/alerts/${id}/media`, { method: "POST", body, headers: { accept: "application/json" } });
+    const answer = await fetch(`/api/v1/alerts/${id}/media`, {
+      method: "POST",
+      body,
+      headers: { accept: "application/json" },
+    });
     if (!answer.ok) throw refused(answer.status, await answer.text());
     said.value = t("console.done");
     void reload();

@@ -28,7 +28,12 @@ function style(communes: Communes): StyleSpecification {
         type: "fill",
         source: "communes",
         paint: {
-          "fill-color": ["case", ["in", ["get", "code"], ["literal", [...ownCodes]]], colour("--accent-soft"), colour("--paper")],
+          "fill-color": [
+            "case",
+            ["in", ["get", "code"], ["literal", [...ownCodes]]],
+            colour("--accent-soft"),
+            colour("--paper"),
+          ],
         },
       },
       {
@@ -96,7 +101,10 @@ export async function draw(place: HTMLElement, communes: Communes, effect: typeo
   gl.on("click", (event) => {
     if (calling.value) callPoint.value = { lat: event.lngLat.lat, lon: event.lngLat.lng };
   });
-  const pin = new Marker({ element: Object.assign(document.createElement("span"), { className: "pin" }), anchor: "bottom" });
+  const pin = new Marker({
+    element: Object.assign(document.createElement("span"), { className: "pin" }),
+    anchor: "bottom",
+  });
   const stopPin = effect(() => {
     const point = calling.value ? callPoint.value : null;
     if (point) pin.setLngLat([point.lon, point.lat]).addTo(gl);
@@ -130,7 +138,8 @@ export async function draw(place: HTMLElement, communes: Communes, effect: typeo
     const id = open.value?.incident.id ?? "";
     if (!point || id === last) return;
     last = id;
-    if (!gl.getBounds().contains([point.lon, point.lat])) gl.easeTo({ center: [point.lon, point.lat], duration: 300 });
+    if (!gl.getBounds().contains([point.lon, point.lat]))
+      gl.easeTo({ center: [point.lon, point.lat], duration: 300 });
   });
   await new Promise<void>((done, failed) => {
     const late = setTimeout(() => failed(new Error("late")), LOAD_MS_MAX);

@@ -7,6 +7,12 @@ export function Icon({ name }: { name: string }) {
   // The drawings are our own file, not anybody's words.
   const drawing = set[name] ?? set["other"] ?? "";
   return (
-    <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false" dangerouslySetInnerHTML={{ __html: drawing }} />
+    <svg
+      class="icon"
+      viewBox="0 0 24 24"
+      aria-hidden="true"
+      focusable="false"
+      dangerouslySetInnerHTML={{ __html: drawing }}
+    />
   );
 }

@@ -65,7 +65,15 @@ function Do({ name, main, run }: { name: string; main?: boolean; run?: () => voi
 }
 
 /** A form of one line whose Enter works from every field. */
-function Line({ name, send, children }: { name: string; send: (fields: FormData) => Promise<boolean>; children: ComponentChildren }) {
+function Line({
+  name,
+  send,
+  children,
+}: {
+  name: string;
+  send: (fields: FormData) => Promise<boolean>;
+  children: ComponentChildren;
+}) {
   return (
     <form
       class="line"
@@ -107,7 +115,8 @@ function nodes(list: NodeName[]): [string, string][] {
   return list.map((n) => [n.id, n.name]);
 }
 
-const words = (family: string, codes: string[]): [string, string][] => codes.map((code) => [code, word(family, code)]);
+const choices = (family: string, codes: string[]): [string, string][] =>
+  codes.map((code) => [code, word(family, code)]);
 
 function crewName(): string {
   return localStorage.getItem(CREW) || "1";
@@ -125,7 +134,11 @@ function Actions({ d }: { d: Detail }) {
         <Do key={name} name={name} run={() => void act(name, "steps", { step: name.slice(5) })} />
       ))}
       {responses.map((name) => (
-        <Do key={name} name={name} run={() => void act(name, "responses", { response: name.slice(8), crew: crewName() })} />
+        <Do
+          key={name}
+          name={name}
+          run={() => void act(name, "responses", { response: name.slice(8), crew: crewName() })}
+        />
       ))}
       {responses.length > 0 && (
         <label class="crew">
@@ -150,21 +163,32 @@ function Forms({ d }: { d: Detail }) {
     <div class="forms" key={id}>
       {may.has("decline") && (
         <Line name="decline" send={(f) => act("decline", "offers/decline", { reason: text(f, "reason") })}>
-          <Choose name="reason" label={t("console.reason")} codes={words("reason", ["not_ours", "no_crew"])} />
+          <Choose
+            name="reason"
+            label={t("console.reason")}
+            codes={choices("reason", ["not_ours", "no_crew"])}
+          />
         </Line>
       )}
       {may.has("close") && (
         <Line name="close" send={(f) => act("close", "close", { outcome: text(f, "outcome") })}>
-          <Choose name="outcome" label={t("console.outcome")} codes={words("outcome", OUTCOMES)} />
+          <Choose name="outcome" label={t("console.outcome")} codes={choices("outcome", OUTCOMES)} />
         </Line>
       )}
       {may.has("reopen") && (
         <Line name="reopen" send={(f) => act("reopen", "reopen", { reason: text(f, "reason") })}>
-          <Choose name="reason" label={t("console.reason")} codes={words("reopen", ["not_solved", "again", "mistake"])} />
+          <Choose
+            name="reason"
+            label={t("console.reason")}
+            codes={choices("reopen", ["not_solved", "again", "mistake"])}
+          />
         </Line>
       )}
       {may.has("note") && (
-        <Line name="note" send={(f) => act("note", "notes", { text: text(f, "text"), shared: f.has("shared") })}>
+        <Line
+          name="note"
+          send={(f) => act("note", "notes", { text: text(f, "text"), shared: f.has("shared") })}
+        >
           <label class="grow">
             {t("console.note")}
             <textarea name="text" rows={2} maxLength={2000} required />
@@ -194,9 +218,16 @@ function Forms({ d }: { d: Detail }) {
         </Line>
       )}
       {may.has("offer") && d.reachable.length > 0 && (
-        <Line name="offer" send={(f) => act("offer", "offers", { node: text(f, "node"), reason: text(f, "reason") })}>
+        <Line
+          name="offer"
+          send={(f) => act("offer", "offers", { node: text(f, "node"), reason: text(f, "reason") })}
+        >
           <Choose name="node" label={t("console.node")} codes={nodes(d.reachable)} />
-          <Choose name="reason" label={t("console.reason")} codes={words("reason", ["territory", "means", "hours"])} />
+          <Choose
+            name="reason"
+            label={t("console.reason")}
+            codes={choices("reason", ["territory", "means", "hours"])}
+          />
         </Line>
       )}
     </div>
@@ -271,7 +302,9 @@ function Timeline({ lines }: { lines: Line[] }) {
           <p class="small">
             <When at={line.written_ms} /> · {line.node}
             {line.by ? ` · ${line.by}` : ""}
-            {Math.abs(line.received_ms - line.written_ms) >= 120_000 ? ` · ${t("timeline.received", clock(line.received_ms))}` : ""}
+            {Math.abs(line.received_ms - line.written_ms) >= 120_000
+              ? ` · ${t("timeline.received", clock(line.received_ms))}`
+              : ""}
             {line.confirmed ? "" : ` · ${t("timeline.unconfirmed")}`}
           </p>
         </li>
@@ -333,6 +366,7 @@ export function IncidentPane() {
     );
   }
   const i = d.incident;
+  const told = d.timeline.find((line) => line.what === "open")?.text ?? i.text;
   return (
     <article data-incident={i.id} aria-busy={opening.value !== null}>
       <button type="button" class="button small only-narrow" onClick={closeDetail}>
@@ -343,7 +377,7 @@ export function IncidentPane() {
           <Icon name={i.kind} /> {word("kind", i.kind)} <span class="code">{i.short}</span>
         </h2>
         <p>
-          <Status i={i} /> · {word("urgency", i.urgency)} · {i.place}
+          <Status i={i} /> · {word("urgency", i.urgency)} · {i.place || t("console.no_place")}
           {i.point && !i.point_exact ? ` (${t("console.approximate")})` : ""} · <When at={i.opened_ms} />
         </p>
         <p>
@@ -351,7 +385,7 @@ export function IncidentPane() {
           {i.claimed_by ? ` · ${t("console.claimed_by", i.claimed_by)}` : ""}
           {i.offered_to ? ` · ${t("console.offered", i.offered_to)}` : ""} · {word("source", i.source)}
         </p>
-        {i.text && <blockquote>{i.text}</blockquote>}
+        {told && <blockquote>{told}</blockquote>}
       </header>
       <Problem />
       <p class="said-now" role="status">

@@ -43,7 +43,9 @@ function banner(): void {
   const show = since > 0 && Date.now() - since >= QUIET_MS;
   if (show) {
     const kept = now() - page.now_ms > 120_000 && !everOpen;
-    const words = kept ? t("live.old", clock(page.now_ms)) : t("live.lost", clock(now() - (Date.now() - since)));
+    const words = kept
+      ? t("live.old", clock(page.now_ms))
+      : t("live.lost", clock(now() - (Date.now() - since)));
     if (element.textContent !== words) element.textContent = words;
   }
   document.body.classList.toggle("is-lost", show);

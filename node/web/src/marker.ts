@@ -18,12 +18,16 @@ export function marker(): HTMLButtonElement {
 }
 
 export function dress(button: HTMLButtonElement, i: Incident, current: boolean): void {
-  const look = `marker is-${i.status}${i.ringing ? " ringing" : ""}${i.point_exact ? "" : " approximate"}${current ? " current" : ""}`;
+  const classes = ["marker", `is-${i.status}`];
+  if (i.ringing) classes.push("ringing");
+  if (!i.point_exact) classes.push("approximate");
+  if (current) classes.push("current");
+  const look = classes.join(" ");
   if (button.dataset["look"] === look && button.dataset["id"] === i.id) return;
   button.dataset["look"] = look;
   button.dataset["id"] = i.id;
   for (const name of [...button.classList]) if (!name.startsWith("maplibregl")) button.classList.remove(name);
-  button.classList.add(...look.split(" "));
+  button.classList.add(...classes);
   const words = [word("kind", i.kind), i.short, word("status", i.status), i.place];
   if (!i.point_exact) words.push(t("console.approximate"));
   button.setAttribute("aria-label", words.join(", "));

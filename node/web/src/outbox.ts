@@ -152,7 +152,9 @@ function body(entry: Kept): object {
     ...(entry.text ? { text: entry.text } : {}),
     ...(entry.silent ? { silent: true } : {}),
     ...(entry.visibility ? { visibility: entry.visibility } : {}),
-    ...(entry.fix ? { point: { lat: entry.fix.lat, lon: entry.fix.lon, accuracy_m: entry.fix.accuracy_m } } : {}),
+    ...(entry.fix
+      ? { point: { lat: entry.fix.lat, lon: entry.fix.lon, accuracy_m: entry.fix.accuracy_m } }
+      : {}),
   };
 }
 

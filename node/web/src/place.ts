@@ -58,7 +58,11 @@ export function follow(refused?: () => void): void {
     watching = false;
     refused?.();
   };
-  navigator.geolocation.watchPosition(keep, failed, { enableHighAccuracy: true, maximumAge: 30_000, timeout: 60_000 });
+  navigator.geolocation.watchPosition(keep, failed, {
+    enableHighAccuracy: true,
+    maximumAge: 30_000,
+    timeout: 60_000,
+  });
 }
 
 /** True once the person has allowed positions on this page. */

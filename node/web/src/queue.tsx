@@ -1,7 +1,18 @@
 // The queue: every incident as one row; the ringing ones on top and unmistakable.
 import { signal } from "@preact/signals";
 import type { Incident } from "./api";
-import { holdOrder, open, opening, ringing, rows, search, show, showClosed, startCall, withClosed } from "./desk";
+import {
+  holdOrder,
+  open,
+  opening,
+  ringing,
+  rows,
+  search,
+  show,
+  showClosed,
+  startCall,
+  withClosed,
+} from "./desk";
 import { number, span } from "./format";
 import { Icon } from "./icon";
 import { now, t, word } from "./page";
@@ -31,7 +42,8 @@ export function Status({ i }: { i: Pick<Incident, "status" | "outcome"> }) {
 
 function Flags({ i }: { i: Incident }) {
   void minute.value;
-  const waits = i.status === "open" && !i.claimed_by && !i.late && now() - i.opened_ms > OVERDUE_MS[i.urgency];
+  const waits =
+    i.status === "open" && !i.claimed_by && !i.late && now() - i.opened_ms > OVERDUE_MS[i.urgency];
   return (
     <>
       {i.ringing && (
@@ -40,7 +52,9 @@ function Flags({ i }: { i: Incident }) {
         </strong>
       )}
       {i.offered_to_us && <strong class="flag strong">{t("console.offered_to_us")}</strong>}
-      {waits && !i.ringing && <span class="flag overdue">{t("console.overdue", span(now() - i.opened_ms))}</span>}
+      {waits && !i.ringing && (
+        <span class="flag overdue">{t("console.overdue", span(now() - i.opened_ms))}</span>
+      )}
       {i.late && (
         <span class="flag" title={t("console.late_means")}>
           {t("console.late")}
@@ -96,7 +110,13 @@ function Row({ i }: { i: Incident }) {
 function Sound() {
   const on = wanted.value && ready.value;
   return (
-    <button type="button" class={`button small${on ? "" : " warn"}`} data-do="sound" aria-pressed={on} onClick={toggleSound}>
+    <button
+      type="button"
+      class={`button small${on ? "" : " warn"}`}
+      data-do="sound"
+      aria-pressed={on}
+      onClick={toggleSound}
+    >
       <Icon name={on ? "bell" : "bell_off"} />
       <span>{on ? t("console.sound_on") : t("console.sound_off")}</span>
     </button>
@@ -125,7 +145,11 @@ export function Queue({ help }: { help: () => void }) {
           onInput={(event) => (search.value = event.currentTarget.value)}
         />
         <label class="check">
-          <input type="checkbox" checked={withClosed.value} onChange={(e) => showClosed(e.currentTarget.checked)} />
+          <input
+            type="checkbox"
+            checked={withClosed.value}
+            onChange={(e) => showClosed(e.currentTarget.checked)}
+          />
           <span>{t("console.closed_too")}</span>
         </label>
         <Sound />
@@ -136,8 +160,8 @@ export function Queue({ help }: { help: () => void }) {
       <div class={`strip${first ? " ringing" : ""}`} aria-live="assertive">
         {first && (
           <button type="button" data-do="first_ringing" onClick={() => void show(first.id)}>
-            <Icon name="bell" /> {t("console.ringing_count", number(ringing.value.length))} · {word("kind", first.kind)} ·{" "}
-            {first.place} <kbd>g</kbd>
+            <Icon name="bell" /> {t("console.ringing_count", number(ringing.value.length))} ·{" "}
+            {word("kind", first.kind)} · {first.place} <kbd>g</kbd>
           </button>
         )}
       </div>

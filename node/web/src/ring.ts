@@ -37,7 +37,8 @@ function tone(at: number, hertz: number): void {
 }
 
 export function ring(): void {
-  for (const gesture of ["pointerdown", "keydown"]) addEventListener(gesture, wake, { once: true, capture: true });
+  for (const gesture of ["pointerdown", "keydown"])
+    addEventListener(gesture, wake, { once: true, capture: true });
   let timer = 0;
   effect(() => {
     const on = wanted.value && ready.value && ringing.value.length > 0;
