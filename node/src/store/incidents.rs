@@ -123,12 +123,12 @@ impl Tx<'_> {
             .prepare_cached("SELECT max(received_ms) FROM envelope WHERE doc = ?1")?
             .query_row(params![doc.0], |row| row.get(0))?;
         db.prepare_cached(
-            "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact, source,
-                opened_ms, period, day, author, owner, answering, offered_to, accepted, step, outcome, closed_period, claimed,
-                touched, saw_it_too, crews, words, changed_ms)
-             VALUES (:doc, :envelope, :kind, :urgency, :code, :cell, :lat, :lon, :exact, :source, :opened, :period,
-                :day, :author, :owner, :answering, :offered, :accepted, :step, :outcome, :closed_period, :claimed, :touched,
-                :seen, :crews, :words, :changed)",
+            "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact,
+                source, opened_ms, period, day, author, owner, answering, offered_to, accepted, step,
+                outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms)
+             VALUES (:doc, :envelope, :kind, :urgency, :code, :cell, :lat, :lon, :exact,
+                :source, :opened, :period, :day, :author, :owner, :answering, :offered, :accepted, :step,
+                :outcome, :closed_period, :claimed, :touched, :seen, :crews, :words, :changed)",
         )?
         .execute(named_params! {
             ":doc": doc.0,
