@@ -90,6 +90,8 @@ pub const DIGEST_LEAF_MAX: usize = 16;
 pub const DIGEST_PREFIX_NIBBLES_MAX: usize = 16;
 /// Digest messages answered to one peer between two comparisons. More: left to the next comparison.
 pub const DIGEST_WALK_MAX: u32 = 512;
+/// Comparisons without an equal one after which a peer's digest tree is read anew from the store.
+pub const DIGESTS_UNEQUAL_MAX: u32 = 4;
 /// Documents offered to one peer and not confirmed yet. More wait their turn, urgent and newest first.
 pub const OFFERS_IN_FLIGHT_MAX: usize = 64;
 /// An offered document that was not confirmed gives its place to the next one after this long, in ms.

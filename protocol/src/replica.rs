@@ -50,7 +50,7 @@ pub use settle::due_peers;
 
 use crate::admission::Refusal;
 use crate::contact::SignedContact;
-use crate::digest::Fingerprint;
+use crate::digest::{Digest, Fingerprint};
 use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobRef};
 use crate::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
@@ -308,6 +308,8 @@ pub struct Replica {
     peers: BTreeMap<MemberId, Peer>,
     loaded: Loaded,
     parking: Parking,
+    /// Of every peer that was connected since the roster last changed: a short cut of a link costs nothing.
+    digests: BTreeMap<MemberId, Digest>,
     fetching: BTreeMap<BlobId, Millis>,
     /// Rejected just now; the shelf may not show it yet.
     refusals: VecDeque<EnvelopeId>,
@@ -326,6 +328,7 @@ impl Replica {
             peers: BTreeMap::new(),
             loaded: Loaded::default(),
             parking: Parking::default(),
+            digests: BTreeMap::new(),
             fetching: BTreeMap::new(),
             refusals: VecDeque::new(),
             house_at: Millis(0),

@@ -7,7 +7,8 @@ use super::{Output, Replica, Shelf};
 use crate::digest::{Digest, Fingerprint};
 use crate::ids::{DocId, MemberId, Millis};
 use crate::limits::{
-    DIGEST_LEAF_MAX, DIGEST_WALK_MAX, DUE_CLEARED_MAX, HAVE_GATHER_MS, OFFERS_IN_FLIGHT_MAX,
+    DIGEST_LEAF_MAX, DIGEST_WALK_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX, HAVE_GATHER_MS,
+    OFFERS_IN_FLIGHT_MAX,
 };
 use crate::message::{DigestChildren, DigestLeaf, DigestRoot, Have, Lane, Message, Prefix};
 
@@ -18,13 +19,18 @@ impl Replica {
         let Some(state) = self.peers.get_mut(&peer).filter(|state| state.digest_at <= now) else { return };
         state.digest_at = Peer::next_digest(now);
         state.walk_left = DIGEST_WALK_MAX;
+        state.unequal += 1;
+        // Never equal for so long: perhaps it is our own tree that is wrong. It is read anew.
+        if state.unequal.is_multiple_of(DIGESTS_UNEQUAL_MAX) {
+            self.digests.remove(&peer);
+        }
         self.ask_roster(peer);
         self.send_root(peer, true, shelf);
     }
 
     fn digest(&mut self, peer: MemberId, shelf: &dyn Shelf) -> Option<&Digest> {
-        let state = self.peers.get_mut(&peer)?;
-        Some(state.digest.get_or_insert_with(|| Digest::of(shelf.shared(&peer))))
+        self.peers.get(&peer)?;
+        Some(self.digests.entry(peer).or_insert_with(|| Digest::of(shelf.shared(&peer))))
     }
 
     fn send_root(&mut self, peer: MemberId, asks: bool, shelf: &dyn Shelf) {
@@ -117,6 +123,9 @@ impl Replica {
         let documents = digest.len();
         let confirmed: Vec<(DocId, Fingerprint)> =
             rows.iter().filter_map(|row| Some((row.doc, digest.fingerprint(&row.doc)?))).collect();
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.unequal = 0;
+        }
         self.out.push_back(Output::InStep { peer, at: self.now, documents });
         for (doc, at) in confirmed {
             self.out.push_back(Output::ClearDue { peer, doc, at });

@@ -4,10 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::DueOrder;
-use crate::digest::{Digest, Fingerprint};
+use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, Millis};
-use crate::limits::{DIGEST_INTERVAL_MS, HELD_IDS_MAX, OFFER_TIMEOUT_MS, TALKS_MAX, WANT_RETRY_MS};
+use crate::limits::{
+    DIGEST_INTERVAL_MS, DIGEST_WALK_MAX, HELD_IDS_MAX, OFFER_TIMEOUT_MS, TALKS_MAX, WANT_RETRY_MS,
+};
 use crate::message::Lane;
 
 /// How often a `want` is repeated before the next `have` or digest must bring it back.
@@ -90,9 +92,9 @@ pub(super) struct Peer {
     /// Documents whose `have` is gathered, and until when.
     pub gathered: BTreeSet<DocId>,
     pub gathered_until: Option<Millis>,
-    /// Built when it is first needed.
-    pub digest: Option<Digest>,
     pub digest_at: Millis,
+    /// Comparisons begun since the last equal one.
+    pub unequal: u32,
     pub walk_left: u32,
     talks: BTreeMap<DocId, Talk>,
     clock: u64,
@@ -109,9 +111,10 @@ impl Peer {
             sweep: Sweep::After(None),
             gathered: BTreeSet::new(),
             gathered_until: None,
-            digest: None,
-            digest_at: now,
-            walk_left: 0,
+            // After what is due was offered: the first digest may take reading everything shared.
+            digest_at: now.plus(Millis(1)),
+            unequal: 0,
+            walk_left: DIGEST_WALK_MAX,
             talks: BTreeMap::new(),
             clock: 0,
         }

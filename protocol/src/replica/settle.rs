@@ -74,15 +74,15 @@ impl Replica {
             return;
         }
         let at = Fingerprint(view.document.fingerprint());
+        for (_, digest) in self.digests.iter_mut().filter(|(peer, _)| view.entitled(peer)) {
+            digest.set(doc, at);
+        }
         let connected: Vec<MemberId> = self.peers.keys().copied().collect();
         for peer in connected {
             if !view.entitled(&peer) || !self.rosters.head().good(&peer) {
                 continue;
             }
             let Some(state) = self.peers.get_mut(&peer) else { continue };
-            if let Some(digest) = &mut state.digest {
-                digest.set(doc, at);
-            }
             let owed = commit.owed.get(&peer).copied();
             if state.covers(&doc, &view.document) {
                 self.out.push_back(Output::ClearDue { peer, doc, at });

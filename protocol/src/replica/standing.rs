@@ -41,6 +41,7 @@ impl Replica {
     pub(super) fn handle_roster_changed(&mut self, rosters: RosterChain, shelf: &dyn Shelf) {
         self.rosters = rosters;
         self.loaded.forget_views();
+        self.digests.clear();
         let connected: Vec<MemberId> = self.peers.keys().copied().collect();
         for peer in connected {
             if !self.rosters.head().good(&peer) {
@@ -49,7 +50,6 @@ impl Replica {
             }
             self.send_newer_rosters(peer);
             if let Some(state) = self.peers.get_mut(&peer) {
-                state.digest = None;
                 state.roster_asked_at = None;
             }
         }

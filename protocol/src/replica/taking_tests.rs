@@ -283,7 +283,6 @@ fn unknown_roster_parks_an_envelope_and_is_asked_for() {
     bench.connect(0);
     let doc = document(&newer, 0, &[1], 1);
     let id = doc[0].header().doc;
-    bench.pass(WANT_RETRY_MS);
     let sent = bench.say(0, body(&doc));
     assert!(sent.contains(&(older.id(0), Lane::Normal, Message::RosterWant(1))), "{sent:?}");
     assert_eq!(bench.replica.parked().0, 2);

@@ -199,7 +199,7 @@ fn equal_digest_is_answered_and_clears_what_is_due() {
     let mut bench = Bench::new(&federation, 0);
     let doc = bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new()).header().doc;
     bench.connect(1);
-    let hash = crate::digest::Digest::of(bench.disk.shared(&federation.id(1))).root();
+    let hash = Digest::of(bench.disk.shared(&federation.id(1))).root();
     let root = |hash, asks| Message::DigestRoot(DigestRoot { hash, documents: 1, asks });
     let input = bench.message(1, root(hash, true));
     let outputs = bench.hand(input);
@@ -228,6 +228,30 @@ fn unequal_digest_is_walked_down_to_the_documents_that_differ() {
     assert!(told.contains(&have(theirs, &[], true)), "asks for what is not here");
     assert!(told.contains(&have(doc, &bench.heads(&doc), true)), "offers what is not there");
     assert!(bench.is_due(1, &doc), "lost records of what is due come back");
+}
+
+#[test]
+fn digest_outlives_a_cut_link_and_a_wrong_one_is_read_anew() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    let first = bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new());
+    let roots = |sent: Vec<Sent>| {
+        let roots = sent.into_iter().filter_map(|(_, _, message)| {
+            if let Message::DigestRoot(root) = message { Some(root.documents) } else { None }
+        });
+        roots.collect::<Vec<_>>()
+    };
+    bench.connect(1);
+    assert_eq!(roots(bench.pass(1)), [1], "after what is due was offered");
+    bench.settle(Input::Disconnected { peer: federation.id(1) });
+    bench.write(None, incident(&federation, 0, &[1], 2));
+    // Behind the replica's back, which no honest store does.
+    bench.store_own(None, incident(&federation, 0, &[1], 3), Vec::new());
+    bench.connect(1);
+    assert_eq!(roots(bench.pass(1)), [2], "kept up to date while the link was cut");
+    let later = (1..crate::limits::DIGESTS_UNEQUAL_MAX).map(|_| roots(bench.pass(DIGEST_INTERVAL_MS)));
+    assert_eq!(later.flatten().collect::<Vec<_>>(), [2, 2, 3]);
+    assert!(bench.is_due(1, &first.header().doc));
 }
 
 #[test]
