@@ -154,7 +154,8 @@ pub struct IncidentDetailView {
     /// Heads of the document, hex: equal lists on two nodes prove equal content.
     pub heads: Vec<String>,
     /// What this viewer may do now: `claim`, `step:called`, `respond:on_the_way`, `invite`, `offer`,
-    /// `accept`, `decline`, `close`, `reopen`, `note`, `contribute`, `solved`.
+    /// `accept`, `decline`, `close`, `reopen`, `note`, `contribute`, `solved`, `media` (a neighbour to their
+    /// own alert).
     pub may: Vec<String>,
     /// The reporter's name and phone at this node, for its operators only.
     pub reporter: Option<ReporterView>,

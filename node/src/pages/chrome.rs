@@ -251,12 +251,7 @@ impl Chrome {
     /// True if this is the viewer's own alert.
     #[must_use]
     pub fn own(&self, detail: &IncidentDetailView) -> bool {
-        self.may(&detail.may, "solved")
-    }
-    /// True once the work at the place is over, so that "was it solved?" can be answered.
-    #[must_use]
-    pub fn over(&self, detail: &IncidentDetailView) -> bool {
-        matches!(detail.incident.status.as_str(), "resolved" | "closed")
+        self.may(&detail.may, "media")
     }
     /// What of a family the viewer may do: `step` → `called`, `on_the_way`.
     #[must_use]

@@ -156,9 +156,13 @@ impl Showing<'_> {
             Viewer::Nobody => {}
             Viewer::Resident(_) => {
                 let ended = !open || row.step == Some(Step::Resolved);
+                if own {
+                    may.push("media".into());
+                }
                 if own && ended {
                     may.push("solved".into());
-                } else if !own && open && involved {
+                }
+                if open && (own || involved) {
                     may.push("contribute".into());
                 }
             }

@@ -253,9 +253,9 @@ pub(super) fn pages(lang: Lang) -> Vec<(&'static str, String)> {
     let desk = |path: &str| chrome(lang, path, &town, operator());
     let precinct = |path: &str| chrome(lang, path, &above, operator());
     let near = queue();
-    let mine = [detail(incident(9, "sos", "on_the_way", 6), &["solved"])];
+    let mine = [detail(incident(9, "sos", "on_the_way", 6), &["media", "contribute"])];
     let open = detail(queue().swap_remove(2), &MAY);
-    let done = detail(incident(12, "fire", "closed", 90), &["solved"]);
+    let done = detail(incident(12, "fire", "closed", 90), &["media", "solved"]);
     let typed = Filled::from_iter([("name", HOSTILE), ("text", HOSTILE), ("visibility", "nobody")]);
     let wrong = problem(lang, "field", "133");
     let coverage_empty = CoverageView { rows: Vec::new(), ..coverage_view() };
