@@ -149,23 +149,34 @@ fn verdict(equal: Option<bool>, share: u8) -> String {
 fn table(filled: &[Filled]) -> String {
     let mut text = String::new();
     for node in filled {
-        let base = node.site.base();
         text += &format!("\n{}\n", node.site.name);
-        match &node.neighbour {
-            Some(code) => {
-                text += &format!("  neighbour   {base}/enter#{code}\n");
-                text += &format!("  console     {base}/enter#{}\n", node.operator);
-            }
-            None => {
-                let page = if node.site.is_precinct() { "coverage" } else { "country" };
-                text += &format!("  {page:<10}  {base}/{page}?period={}\n", node.month);
-                let other = if node.site.is_precinct() { "country" } else { "coverage" };
-                text += &format!("  {other:<10}  {base}/{other}?period={}\n", node.month);
-                text += &format!("  nodes       {base}/enter#{}\n", node.operator);
-            }
+        for (what, path) in pages(node) {
+            text += &format!("  {what:<12} {}{path}\n", node.site.base());
         }
     }
     text
+}
+
+fn pages(node: &Filled) -> Vec<(&'static str, String)> {
+    let desk = format!("/enter#{}", node.operator);
+    if let Some(code) = &node.neighbour {
+        return vec![("neighbour", format!("/enter#{code}")), ("console", desk)];
+    }
+    let month = node.month;
+    if node.site.is_precinct() {
+        // The month that was filled in, as published; and this month, which changes as people join.
+        return vec![
+            ("coverage", format!("/coverage?period={month}")),
+            ("this month", "/coverage".to_owned()),
+            ("map", format!("/country?period={month}")),
+            ("nodes", desk),
+        ];
+    }
+    vec![
+        ("country", format!("/country?period={month}")),
+        ("this month", "/country".to_owned()),
+        ("nodes", desk),
+    ]
 }
 
 /// Where the demo lives. One that nobody asked to keep goes at the end.
