@@ -333,7 +333,9 @@ impl Inner {
     fn stop(&self) {
         self.queues.stop();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
+        // A job may hold the last clone; the thread then ends by itself once the queues are empty.
+        let others = thread.filter(|thread| thread.thread().id() != std::thread::current().id());
+        if let Some(thread) = others
             && thread.join().is_err()
         {
             tracing::error!("the store's writer panicked");

@@ -472,3 +472,37 @@ fn free_room_is_read_from_the_file_system() {
     assert!(free_bytes(folder.path()).unwrap() > 0);
     assert!(free_bytes(&folder.path().join("not here")).is_err());
 }
+
+#[tokio::test]
+async fn a_job_that_holds_the_last_clone_does_not_wait_for_itself() {
+    struct Last(Option<Store>, std::sync::mpsc::Sender<()>);
+    impl Drop for Last {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            let _ = self.1.send(());
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let (dropped, has_dropped) = std::sync::mpsc::channel();
+    let last = Last(Some(store.clone()), dropped);
+    let (started, has_started) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let asking = store.clone();
+    let mut job = Box::pin(async move {
+        asking
+            .write(Queue::Bulk, move |_| {
+                let _held = &last;
+                let _ = started.send(());
+                let _ = released.recv();
+                Ok::<_, WriteError>(())
+            })
+            .await
+    });
+    let queued = std::future::poll_fn(|context| std::task::Poll::Ready(job.as_mut().poll(context))).await;
+    assert!(queued.is_pending());
+    has_started.recv().unwrap();
+    drop((job, store));
+    release.send(()).unwrap();
+    has_dropped.recv_timeout(Duration::from_secs(10)).unwrap();
+}
