@@ -219,9 +219,9 @@ impl Peer {
     pub async fn wait_for_envelopes(&self, doc: DocId) -> Vec<SignedEnvelope> {
         let mut asked = false;
         wait_for("envelopes for the scripted peer", async || {
-            let has = self.messages().into_iter().find_map(|message| match message {
-                Message::Have(have) if have.doc == doc => Some(have.heads),
-                _ => None,
+            let has = self.messages().into_iter().find_map(|message| {
+                let Message::Have(have) = message else { return None };
+                (have.doc == doc).then_some(have.heads)
             });
             if let Some(ids) = has.filter(|_| !asked) {
                 asked = true;

@@ -79,7 +79,7 @@ impl Lang {
 
     /// The words of a key. A key without words shows itself: tests keep that from happening.
     #[must_use]
-    pub fn words<'a>(self, key: &'a str) -> &'a str {
+    pub fn words(self, key: &str) -> &str {
         self.find(key).unwrap_or(key)
     }
 

@@ -160,8 +160,11 @@ const MAY: [&str; 12] = [
     "solved",
 ];
 
+/// Code, name, addresses, population, target, missing, compliance, reports.
+type SampleRow = (&'static str, &'static str, u64, u64, u64, u64, f64, u64);
+
 fn coverage_view() -> CoverageView {
-    let rows: [(&str, &str, u64, u64, u64, u64, f64, u64); 8] = [
+    let rows: [SampleRow; 8] = [
         ("CL-13130", "San Miguel", 7_733, 107_954, 10_796, 3_063, 71.6, 956),
         ("CL-13109", "La Cisterna", 2_245, 90_119, 9_012, 6_767, 24.9, 474),
         ("CL-13129", "San Joaquín", 1_721, 94_492, 9_450, 7_729, 18.2, 407),
