@@ -261,6 +261,14 @@ pub(super) fn pages(lang: Lang) -> Vec<(&'static str, String)> {
     let done = detail(incident(12, "fire", "closed", 90), &["media", "solved"]);
     let typed = Filled::from_iter([("name", HOSTILE), ("text", HOSTILE), ("visibility", "nobody")]);
     let wrong = problem(lang, "field", "133");
+    let stored = RaisedView {
+        id: "9a".repeat(32),
+        short: "PE0B".to_owned(),
+        stored_ms: NOW,
+        already: false,
+        offered_to: Some("San Ramón".to_owned()),
+        outside: false,
+    };
     let coverage_empty = CoverageView { rows: Vec::new(), ..coverage_view() };
     let country_empty = CountryView {
         territories: Vec::new(),
@@ -300,5 +308,6 @@ pub(super) fn pages(lang: Lang) -> Vec<(&'static str, String)> {
         ("nodes", nodes(&precinct("/nodes"), &peers())),
         ("nodes_empty", nodes(&precinct("/nodes"), &[])),
         ("error", error(&rosa("/nowhere"), "not_found")),
+        ("kept", kept(&nobody, &stored)),
     ]
 }
