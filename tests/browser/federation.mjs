@@ -44,7 +44,7 @@ export async function joinAs(page, federation, town, { name, address }) {
   await page.goto(`${federation.url(town)}/join?code=${code}`);
   await page.fill('input[name="name"]', name);
   await page.fill('input[name="address"]', address);
-  await page.click('form[action="/join"] button');
+  await page.click('form[action="/join"] button.main');
   await page.waitForSelector("#sos .sos-button");
 }
 

@@ -149,7 +149,9 @@ impl Desk {
             _ => None,
         };
         let point = alert.fix.map(|fix| fix.point).or(home);
-        if point.is_none() && !sos {
+        // A phone without JavaScript gives no position, and an address may have none: the desk knows the
+        // reporter's address and asks.
+        if point.is_none() && !sos && !matches!(viewer, Viewer::Resident(_)) {
             return Err(ActError::Field("point"));
         }
         let notes = BlobNotes {

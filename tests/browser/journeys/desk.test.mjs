@@ -28,8 +28,9 @@ async function raise(town, kind, text, point) {
     headers: { origin: federation.url(town), "sec-fetch-site": "same-origin" },
   });
   assert.equal(answer.status(), 201, await answer.text());
+  const { id } = await answer.json();
   await context.close();
-  return (await answer.json()).id;
+  return id;
 }
 
 // Presses Tab until what has the focus fits, as somebody without a mouse would.
