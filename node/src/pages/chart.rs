@@ -24,8 +24,16 @@ pub struct Bar {
 const WIDTH: f64 = 620.0;
 const HEIGHT: f64 = 100.0;
 
-/// The days of a month as bars.
-pub(super) fn bars(days: &[DayCount]) -> Vec<(DayCount, Bar)> {
+fn whole(counted: &[DayCount]) -> Vec<DayCount> {
+    let Some(last) = counted.iter().map(|day| day.day).max() else { return Vec::new() };
+    let count = |day| counted.iter().find(|counted| counted.day == day).map_or(0, |counted| counted.count);
+    (last / 100 * 100 + 1..=last).map(|day| DayCount { day, count: count(day) }).collect()
+}
+
+/// The days of a month as bars, from its first day to the last one that has a count; days between
+/// without one are there too, so that the axis is time.
+pub(super) fn bars(counted: &[DayCount]) -> Vec<(DayCount, Bar)> {
+    let days = &whole(counted)[..];
     let max = number(days.iter().map(|d| d.count).max().unwrap_or(0).max(1));
     let step = WIDTH / number(days.len().max(1) as u64);
     let bar = |(index, day): (usize, &DayCount)| {

@@ -85,7 +85,8 @@ async fn accounts(node: &Node, accounts: usize) -> anyhow::Result<Vec<Person>> {
     let mut people = Vec::with_capacity(accounts);
     for number in 0..accounts {
         let mut person = first.clone();
-        let form = json!({ "code": code, "name": format!("Vecina {number}"), "address": format!("Pasaje {number}"), "lang": "es" });
+        let (name, address) = (format!("Vecina {number}"), format!("Pasaje {number}"));
+        let form = json!({ "code": code, "name": name, "address": address, "lang": "es" });
         person.sign_in("/api/v1/join", &form).await;
         people.push(person);
     }

@@ -228,7 +228,7 @@ mod tests {
             [(3.0, Target::AtMost(2.0)), (3.0, Target::AtMost(3.0)), (3.0, Target::AtLeast(3.5))]
         {
             let against = Against { what: "a reference".into(), value: 1.0, target: Some(target) };
-            report.add("W1", "something", "ms", &[value], Some(against));
+            report.add("W1", "a figure", "ms", &[value], Some(against));
         }
         let table = report.table();
         assert_eq!(table.matches("MISSED").count(), 2, "{table}");
