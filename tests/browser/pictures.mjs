@@ -9,17 +9,47 @@ mkdirSync(folder, { recursive: true });
 const [phone, desk] = sizes;
 
 const alerts = [
-  ["san-miguel", "robbery", "Dos hombres con cuchillo junto al mercado", { lat: -33.4982865, lon: -70.641416 }],
-  ["san-miguel", "street_light", "Poste apagado hace tres noches", { lat: -33.502786, lon: -70.65251 }],
-  ["san-joaquin", "fire", "Humo negro en el techo de un taller", { lat: -33.500888, lon: -70.636719 }],
-  ["san-joaquin", "noise", "Música fuerte desde las tres", { lat: -33.50589, lon: -70.626328 }],
-  ["san-miguel", "tree_down", "Rama grande sobre la vereda", { lat: -33.4995, lon: -70.6489 }],
+  {
+    who: { name: "Ana", address: "Gran Avenida 5120" },
+    town: "san-miguel",
+    kind: "robbery",
+    text: "Dos hombres con cuchillo junto al mercado",
+    point: { lat: -33.4982865, lon: -70.641416 },
+  },
+  {
+    who: { name: "Rosa", address: "Llano Subercaseaux 3400" },
+    town: "san-miguel",
+    kind: "street_light",
+    text: "Poste apagado hace tres noches",
+    point: { lat: -33.502786, lon: -70.65251 },
+  },
+  {
+    who: { name: "Pedro", address: "Las Industrias 2900" },
+    town: "san-joaquin",
+    kind: "fire",
+    text: "Humo negro en el techo de un taller",
+    point: { lat: -33.500888, lon: -70.636719 },
+  },
+  {
+    who: { name: "Juana", address: "Haydn 4710" },
+    town: "san-joaquin",
+    kind: "noise",
+    text: "Música fuerte desde las tres",
+    point: { lat: -33.50589, lon: -70.626328 },
+  },
+  {
+    who: { name: "Luis", address: "Salesianos 1210" },
+    town: "san-miguel",
+    kind: "tree_down",
+    text: "Rama grande sobre la vereda",
+    point: { lat: -33.4995, lon: -70.6489 },
+  },
 ];
 
-async function raise(federation, [town, kind, text, point]) {
+async function raise(federation, { who, town, kind, text, point }) {
   const context = await person(browser, { baseURL: federation.url(town) });
   const page = await context.newPage();
-  await joinAs(page, federation, town, { name: "Ana", address: `Calle ${kind} 1` });
+  await joinAs(page, federation, town, who);
   const alert = Array.from({ length: 64 }, () => Math.floor(Math.random() * 16).toString(16)).join("");
   const headers = { origin: federation.url(town), "sec-fetch-site": "same-origin" };
   const answer = await page.request.post("/api/v1/alerts", { data: { alert, kind, text, point }, headers });

@@ -63,11 +63,12 @@ fn every_message_and_every_operation_is_documented_under_its_number() {
     let pages = pages();
     let rows: Vec<&str> = pages.lines().filter(|line| line.starts_with('|')).collect();
     let documented = |name: &str, number: u16| {
-        let number = format!(" {number} ");
+        let number = number.to_string();
         let name = format!("`{}`", name.replace('_', " "));
         rows.iter().any(|row| {
             let row = row.replace('_', " ");
-            row.split('|').any(|cell| cell == number) && row.contains(&name)
+            let mut cells = row.split(['|', ',']).map(str::trim);
+            cells.any(|cell| cell == number) && row.contains(&name)
         })
     };
     let mut violations = Vec::new();
