@@ -16,7 +16,7 @@ pub const BOUNDARY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Why a boundary was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum BoundaryError {
-    /// Larger than [`BOUNDARY_BYTES_MAX`].
+    /// Larger than `BOUNDARY_BYTES_MAX`.
     #[error("it is larger than {BOUNDARY_BYTES_MAX} bytes")]
     TooLarge,
     /// Not GeoJSON.

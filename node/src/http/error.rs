@@ -163,7 +163,7 @@ pub struct Fault {
     pub why: Why,
 }
 
-/// An answer that is not what was asked for. `IntoResponse` leaves it bare; [`answer`] gives it its
+/// An answer that is not what was asked for. `IntoResponse` leaves it bare; `answer` gives it its
 /// words, in the language and the form that the request asked for.
 #[derive(Debug, Clone)]
 pub struct Problem {
