@@ -50,9 +50,9 @@ function bounds(values: number[]): number[] {
   );
 }
 
-/** Few classes take colours from the whole ramp. */
+/** Few classes take colours from the whole ramp; where all are equal nobody stands out. */
 function colour(place: number, classes: number): string {
-  return `f${classes < 2 ? CLASSES - 1 : Math.round((place * (CLASSES - 1)) / (classes - 1))}`;
+  return `f${classes < 2 ? 0 : Math.round((place * (CLASSES - 1)) / (classes - 1))}`;
 }
 
 function classOf(value: number, lower: number[]): number {
