@@ -5,4 +5,5 @@
 
 pub mod canaries;
 pub mod cluster;
+pub mod faults;
 pub mod peer;

@@ -36,6 +36,12 @@ enum Tool {
         #[arg(long, requires = "seed")]
         replay: bool,
     },
+    /// Plant faults one at a time in a scratch copy and see that the tests notice each
+    Faults {
+        /// Plant only this one; may be given several times
+        #[arg(long)]
+        only: Vec<String>,
+    },
     /// Write docs/limits.md anew from the limits in the code
     Limits {
         /// Write nothing; fail if the page is out of date
@@ -53,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Tool::Bench(bench) => bench::run(root, &bench),
         Tool::Sim { seed: Some(seed), replay, .. } => simulation::one(seed, replay),
         Tool::Sim { seeds, .. } => simulation::sweep(seeds),
+        Tool::Faults { only } => tests::faults::run(root, &only),
         Tool::Limits { check } => limits::write(root, check),
     }
 }

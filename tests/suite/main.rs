@@ -6,6 +6,7 @@ mod bad_input;
 mod border;
 mod coverage;
 mod demo;
+mod faults;
 mod hostile;
 mod live;
 mod nothing_lost;

@@ -218,6 +218,11 @@ fn forged_headers_are_rejected_each_for_its_reason() {
     check(rejected(Refusal::Chain), 0, &|h| h.seq = Seq(h.seq.0 + 1));
     check(rejected(Refusal::Chain), 0, &|h| h.prev_at = 0);
     check(rejected(Refusal::Chain), 0, &|h| h.incarnation.0 = 0);
+    check(rejected(Refusal::Chain), 0, &|h| {
+        // The other parent is member 1's first envelope.
+        h.prev_at = 3 - h.prev_at;
+        h.seq = Seq(2);
+    });
     check(rejected(Refusal::Operation), 0, &|h| h.op_type = 99);
     check(rejected(Refusal::RejectedParent), 0, &|h| h.parents = vec![EnvelopeId([8; 32])]);
     check(rejected(Refusal::Genesis), 0, &|h| {
@@ -241,6 +246,25 @@ fn a_revoked_key_signs_nothing_under_the_roster_that_revokes_it() {
     federation.revoke(1);
     let written = Scribe::new(&federation).write_on(&document, 1, Operation::Note { by: by() });
     assert_eq!(written, Err(SealError::Refused(Refusal::Key)));
+}
+
+#[test]
+fn a_retired_key_signs_nothing_under_later_rosters() {
+    let mut federation = Federation::new(2);
+    let mut scribe = Scribe::new(&federation);
+    scribe.open(0, &[1]);
+    let before = scribe.write(1, Operation::Note { by: by() }).unwrap();
+    let document = scribe.document.clone();
+    let id = federation.id(1);
+    federation.publish(|body| {
+        for member in body.members.iter_mut().filter(|member| member.id == id) {
+            member.keys.iter_mut().for_each(|key| key.state = KeyState::Retired);
+        }
+    });
+    let written = Scribe::new(&federation).write_on(&document, 1, Operation::Note { by: by() });
+    assert_eq!(written, Err(SealError::Refused(Refusal::Key)));
+    let fold = crate::fold::Fold::of(&document, &federation.rosters).unwrap();
+    assert!(!fold.unconfirmed.contains(&before.id()), "what it signed in its time counts");
 }
 
 #[test]

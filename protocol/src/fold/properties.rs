@@ -9,7 +9,7 @@ use arbtest::arbitrary::{Result, Unstructured};
 
 const MEMBERS: usize = 4;
 /// Graphs tried; a failing one is named by its number.
-const CASES: u64 = 60;
+const CASES: u64 = 200;
 
 /// Some operation that might be allowed.
 fn any_operation(u: &mut Unstructured<'_>, federation: &Federation, seen: &Document) -> Result<Operation> {
@@ -18,7 +18,8 @@ fn any_operation(u: &mut Unstructured<'_>, federation: &Federation, seen: &Docum
     let envelope = seen.at(place).map_or(EnvelopeId([0; 32]), AdmittedEnvelope::id);
     let member = federation.id(u.choose_index(MEMBERS)?);
     let reason = HandoffReason::Means;
-    Ok(match u.int_in_range(0..=13)? {
+    // Half of the time something that every involved node may say, so that chains grow and fork early.
+    Ok(match u.int_in_range(0..=26)? {
         0 => Operation::Step { step: *u.choose(Step::ALL)?, by },
         1 => Operation::Note { by },
         2 => Operation::Invite { member },
@@ -32,7 +33,10 @@ fn any_operation(u: &mut Unstructured<'_>, federation: &Federation, seen: &Docum
         10 => Operation::TakeoverCommit { accept: envelope },
         11 => Operation::Seal { node: member, last: envelope },
         12 => Operation::Reclassify { kind: 12, local_kind: 0, urgency: Urgency::Low, by },
-        _ => Operation::Dispute { what: Disputed::Kind, by },
+        13 => Operation::Dispute { what: Disputed::Kind, by },
+        14..=15 => Operation::Offer { to: member, reason },
+        16..=19 => Operation::Media { by },
+        _ => Operation::Respond { response: *u.choose(Response::ALL)?, crew: by },
     })
 }
 
@@ -51,7 +55,7 @@ fn grow(u: &mut Unstructured<'_>, federation: &Federation) -> Result<Document> {
     scribe.open(0, &[1, 2, 3]);
     let mut copies = vec![scribe.document.clone(); MEMBERS];
     let mut stale = scribe.document.clone();
-    for _ in 0..u.int_in_range(4..=24)? {
+    for _ in 0..u.int_in_range(4..=40)? {
         let who = u.choose_index(MEMBERS)?;
         let other = u.choose_index(MEMBERS)?;
         if u.ratio(1, 3)? {
@@ -111,7 +115,7 @@ fn any_admitted_graph_reads_the_same_in_every_order() {
     let (mut handed_over, mut forked) = (0, 0);
     for seed in 0..CASES {
         let bytes: Vec<u8> =
-            (0..64u64).flat_map(|block| sha256(&[&seed.to_be_bytes(), &block.to_be_bytes()])).collect();
+            (0..128u64).flat_map(|block| sha256(&[&seed.to_be_bytes(), &block.to_be_bytes()])).collect();
         let mut u = Unstructured::new(&bytes);
         let document = grow(&mut u, &federation).expect("there are bytes enough");
         let again = shuffled(&mut u, &document).expect("there are bytes enough");

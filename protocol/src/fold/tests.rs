@@ -117,6 +117,21 @@ fn an_expelled_owner_is_answered_for_by_its_authority() {
 }
 
 #[test]
+fn an_owner_that_says_two_things_is_answered_for_by_its_authority() {
+    let federation = Federation::new(2);
+    let mut scribe = Scribe::new(&federation);
+    scribe.open(0, &[1]);
+    let root = scribe.document.clone();
+    for taken in [Step::Called, Step::OnSite] {
+        let said = scribe.write_on(&root, 0, step(taken)).unwrap();
+        scribe.document.insert(said).unwrap();
+    }
+    let after = fold(&scribe);
+    assert_eq!((after.owner, after.step), (federation.id(0), None), "neither counts");
+    assert_eq!(after.answering, federation.id(federation.precinct()), "the authority answers");
+}
+
+#[test]
 fn the_audience_is_owner_involved_invited_offered_and_those_above() {
     let federation = Federation::new(4);
     let mut scribe = Scribe::new(&federation);

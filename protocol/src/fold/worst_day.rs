@@ -63,7 +63,7 @@ fn more_takeovers_beat_any_chain_of_handoffs() {
     for envelope in taken.envelopes() {
         scribe.document.insert(envelope.clone()).unwrap();
     }
-    assert_eq!(read(&scribe).owner, federation.id(2));
+    assert_eq!(read(&scribe).owner, federation.id(2), "the takeover counts more than eight handoffs");
     assert!(read(&scribe).equivocators.is_empty());
 }
 

@@ -178,6 +178,20 @@ fn version_must_be_exactly_one_further() {
     assert_eq!(refusal_of(|body| body.previous = vec![]), RosterError::Genesis);
     assert_eq!(refusal_of(|body| body.previous = vec![RosterHash([7; 32])]), RosterError::UnknownPrevious);
     assert_eq!(refusal_of(|body| body.federation = FederationId([7; 32])), RosterError::OtherFederation);
+    let mut chain = chain();
+    chain.add(sign(next(&chain), &[201, 202])).unwrap();
+    let equal = RosterBody { version: 2, ..next(&chain) };
+    let refusal = RosterError::Version { expected: 3, found: 2 };
+    assert_eq!(chain.add(sign(equal, &[201, 202])), Err(refusal), "not a second time the same number");
+}
+
+#[test]
+fn members_are_not_even_parsed_before_the_signatures_hold() {
+    let mut chain = chain();
+    let mut body = next(&chain);
+    named(&mut body, 1).roles = Roles::default();
+    let refusal = RosterError::Signatures { whose: Whose::Previous, signed: 0, needed: 2 };
+    assert_eq!(chain.add(sign(body, &[])), Err(refusal));
 }
 
 #[test]
