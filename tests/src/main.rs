@@ -32,9 +32,12 @@ enum Tool {
         /// Play this one alone
         #[arg(long)]
         seed: Option<u64>,
-        /// Print every event of it
+        /// Step through it event by event
         #[arg(long, requires = "seed")]
         replay: bool,
+        /// Play so many seeds side by side
+        #[arg(long, default_value_t = 1, conflicts_with = "seed")]
+        threads: usize,
     },
     /// Plant faults one at a time in a scratch copy and see that the tests notice each
     Faults {
@@ -58,7 +61,7 @@ fn main() -> anyhow::Result<()> {
         Tool::Pictures => pictures(root),
         Tool::Bench(bench) => bench::run(root, &bench),
         Tool::Sim { seed: Some(seed), replay, .. } => simulation::one(seed, replay),
-        Tool::Sim { seeds, .. } => simulation::sweep(seeds),
+        Tool::Sim { seeds, threads, .. } => simulation::sweep(seeds, threads),
         Tool::Faults { only } => tests::faults::run(root, &only),
         Tool::Limits { check } => limits::write(root, check),
     }

@@ -1,13 +1,19 @@
-//! `cargo dev sim`: plays seeds of the protocol's simulator, or one seed again with every event told.
+//! `cargo dev sim`: plays seeds of the protocol's simulator, or one seed again event by event.
 
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use protocol::sim::{Report, Settings, Violation, replay, run};
 
 /// Seeds that failed once, with what was wrong then; every sweep plays them too.
 const KEPT_SEEDS: &str = include_str!("../seeds/simulation.txt");
+
+/// Seeds from which on a sweep must have played everything that there is to play.
+const SEEDS_THAT_SHOW_ALL: usize = 200;
 
 /// A range of seeds, such as `0..300`.
 #[derive(Debug, Clone, Copy)]
@@ -26,17 +32,17 @@ impl std::str::FromStr for Seeds {
     }
 }
 
-/// Plays every seed of the range, and those that failed once, over all cores.
-pub fn sweep(seeds: Seeds) -> anyhow::Result<()> {
-    let kept = kept_seeds();
-    let all: Vec<u64> = kept.iter().copied().chain(seeds.from..seeds.to).collect();
+/// Plays every seed of the range, and those that failed once.
+pub fn sweep(seeds: Seeds, threads: usize) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let all: Vec<u64> = kept_seeds().into_iter().chain(seeds.from..seeds.to).collect();
     let next = AtomicU64::new(0);
     let ended: Mutex<Vec<Result<Report, Violation>>> = Mutex::default();
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+        for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 while let Some(seed) = take(&all, &next) {
-                    let result = run(seed, Settings::of_seed(seed));
+                    let result = play(seed);
                     if let Ok(mut ended) = ended.lock() {
                         ended.push(result);
                     }
@@ -46,7 +52,13 @@ pub fn sweep(seeds: Seeds) -> anyhow::Result<()> {
     });
     let ended = ended.into_inner().map_err(|_| anyhow::anyhow!("a thread of the sweep panicked"))?;
     anyhow::ensure!(ended.len() == all.len(), "{} of {} seeds were played", ended.len(), all.len());
-    tell(&ended)
+    tell(&ended, began.elapsed().as_secs_f64())
+}
+
+/// One seed. A panic inside is a violation like any other.
+fn play(seed: u64) -> Result<Report, Violation> {
+    let played = std::panic::catch_unwind(|| run(seed, Settings::of_seed(seed)));
+    played.unwrap_or_else(|_| Err(Violation { seed, step: 0, what: "it panicked".into() }))
 }
 
 fn take(all: &[u64], next: &AtomicU64) -> Option<u64> {
@@ -54,27 +66,69 @@ fn take(all: &[u64], next: &AtomicU64) -> Option<u64> {
     all.get(place).copied()
 }
 
-fn tell(ended: &[Result<Report, Violation>]) -> anyhow::Result<()> {
+fn tell(ended: &[Result<Report, Violation>], seconds: f64) -> anyhow::Result<()> {
     let mut sum = Report::default();
     for report in ended.iter().flatten() {
-        sum.events += report.events;
-        sum.messages += report.messages;
-        sum.lost += report.lost;
-        sum.crashes += report.crashes;
-        sum.written += report.written;
-        sum.handoffs += report.handoffs;
+        sum.add(report);
     }
-    println!(
-        "{} events, {} messages ({} lost), {} crashes, {} operations, {} handoffs",
-        sum.events, sum.messages, sum.lost, sum.crashes, sum.written, sum.handoffs
-    );
     let violations: Vec<&Violation> = ended.iter().filter_map(|result| result.as_ref().err()).collect();
+    tell_sum(&sum);
+    let never: Vec<&str> = Report::everything().filter(|what| sum.times(what) == 0).collect();
     for violation in &violations {
         println!("{violation}\n  again: cargo dev sim --seed {} --replay", violation.seed);
     }
-    println!("simulation: {} passed, {} failed", ended.len() - violations.len(), violations.len());
+    let passed = ended.len() - violations.len();
+    println!("simulation: {passed} passed, {} failed in {seconds:.0} s", violations.len());
     anyhow::ensure!(violations.is_empty(), "the simulation found what must never be");
+    anyhow::ensure!(
+        ended.len() < SEEDS_THAT_SHOW_ALL || never.is_empty(),
+        "never played in {} seeds: {}",
+        ended.len(),
+        never.join(", ")
+    );
     Ok(())
+}
+
+fn tell_sum(sum: &Report) {
+    println!("how often each was played (refused in brackets):");
+    let rows: Vec<String> = Report::everything()
+        .map(|what| {
+            let refused = sum.skipped.get(what).map_or_else(String::new, |count| format!(" ({count})"));
+            format!("{what} {}{refused}", sum.times(what))
+        })
+        .collect();
+    for row in rows.chunks(3) {
+        println!("  {}", row.iter().map(|cell| format!("{cell:<44}")).collect::<String>().trim_end());
+    }
+    let of = |what: &str| sum.times(what);
+    println!(
+        "{} events, {} messages ({} lost), {} operations ({} refused when their turn came)",
+        sum.events, sum.messages, sum.lost, sum.written, sum.refused
+    );
+    println!(
+        "{} documents with {} envelopes, {} handoffs, {} takeovers, {} proofs of equivocation",
+        sum.documents,
+        sum.envelopes,
+        of("commit"),
+        of("takeover commit"),
+        sum.proofs
+    );
+    let rosters: u64 =
+        sum.played.iter().filter(|(what, _)| what.starts_with("roster: ")).map(|(_, count)| count).sum();
+    println!(
+        "{} crashes, {} restores, {} twins, {rosters} roster changes, {} hostile members",
+        of("crash"),
+        of("restore"),
+        of("twin"),
+        sum.hostile
+    );
+    println!(
+        "{} copies blamed, {} envelopes rejected, at most {} parked, in step after {} s at the latest",
+        sum.blamed,
+        sum.rejected,
+        sum.parked,
+        sum.settled_ms / 1_000
+    );
 }
 
 fn kept_seeds() -> Vec<u64> {
@@ -82,15 +136,33 @@ fn kept_seeds() -> Vec<u64> {
     lines.filter_map(|line| line.trim().parse().ok()).collect()
 }
 
-/// Plays one seed; with `told`, prints every event.
+/// Plays one seed; with `told`, prints every event, and at a terminal waits for Enter after each.
 pub fn one(seed: u64, told: bool) -> anyhow::Result<()> {
     let settings = Settings::of_seed(seed);
-    println!("{settings:?}");
+    println!("{settings:#?}");
+    let mut stepping = told && std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if stepping {
+        println!("Enter: the next event. c and Enter: all the rest.");
+    }
+    let mut out = std::io::BufWriter::new(std::io::stdout());
     let result = replay(seed, settings, &mut |event| {
-        if told {
-            println!("{event}");
+        if !told {
+            return;
+        }
+        // A reader that had enough, such as `head`, is no reason to stop.
+        _ = writeln!(out, "{event}");
+        if stepping {
+            _ = out.flush();
+            let mut line = String::new();
+            let read = std::io::stdin().read_line(&mut line);
+            stepping = read.is_ok_and(|bytes| bytes > 0) && line.trim() != "c";
         }
     });
-    println!("{:?}", result?);
+    _ = out.flush();
+    drop(out);
+    let report = result?;
+    let played: BTreeMap<_, _> = report.played.iter().collect();
+    println!("{played:?}");
+    println!("{report:?}");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What came from a peer, after the work that needs no state: signatures, operation hashes and blob
 //! commitments are checked here, in the connection's own task and so on all cores.
 
-use crate::envelope::{SignedEnvelope, VerifiedEnvelope, VerifyError};
+use crate::envelope::{Signed, SignedEnvelope, VerifiedEnvelope, VerifyError, strictly};
 use crate::ids::{DocId, EnvelopeId, Millis, commitment};
 use crate::message::{InlineBlob, Items, Message};
 use crate::roster::RosterChain;
@@ -74,10 +74,19 @@ impl Arrived {
     /// Verifies whatever is signed in a message. Costs one Ed25519 verification per envelope.
     #[must_use]
     pub fn check(message: Message, rosters: &RosterChain) -> Arrived {
+        Self::check_by(message, rosters, &strictly)
+    }
+
+    /// As [`Arrived::check`], with the verdict on each signature from `holds`.
+    pub(crate) fn check_by(
+        message: Message,
+        rosters: &RosterChain,
+        holds: &dyn Fn(&Signed<'_>) -> bool,
+    ) -> Arrived {
         let answer = matches!(message, Message::Answer(_));
         match message {
             Message::Body(items) | Message::Answer(items) => {
-                Arrived::Items(check_items(items, answer, rosters))
+                Arrived::Items(check_items(items, answer, rosters, holds))
             }
             plain @ (Message::Welcome(_)
             | Message::Ping(_)
@@ -97,7 +106,12 @@ impl Arrived {
     }
 }
 
-fn check_items(items: Items, answer: bool, rosters: &RosterChain) -> ArrivedItems {
+fn check_items(
+    items: Items,
+    answer: bool,
+    rosters: &RosterChain,
+    holds: &dyn Fn(&Signed<'_>) -> bool,
+) -> ArrivedItems {
     let doc = items.doc;
     let items = items.items.into_iter().map(|item| {
         let named = item.envelope.header().blobs.clone();
@@ -106,18 +120,27 @@ fn check_items(items: Items, answer: bool, rosters: &RosterChain) -> ArrivedItem
             commitment(&blob.salt, &blob.content) == blob.id && named.iter().any(|named| named.id == blob.id)
         };
         let blobs: Vec<InlineBlob> = item.blobs.into_iter().filter(kept).collect();
-        let envelope = check_envelope(item.envelope, &doc, rosters);
+        let envelope = check_by(item.envelope, &doc, rosters, holds);
         ArrivedItem { age: item.age, envelope, spoiled_blob: blobs.len() < count, blobs }
     });
     ArrivedItems { doc, answer, items: items.collect() }
 }
 
 pub(super) fn check_envelope(envelope: SignedEnvelope, doc: &DocId, rosters: &RosterChain) -> Checked {
+    check_by(envelope, doc, rosters, &strictly)
+}
+
+fn check_by(
+    envelope: SignedEnvelope,
+    doc: &DocId,
+    rosters: &RosterChain,
+    holds: &dyn Fn(&Signed<'_>) -> bool,
+) -> Checked {
     let id = envelope.id();
     if envelope.header().doc != *doc {
         return Checked::Faulty(id, Fault::OtherDocument);
     }
-    match envelope.verify(rosters) {
+    match envelope.verify_by(rosters, holds) {
         Ok(verified) => Checked::Verified(Box::new(verified)),
         Err(VerifyError::UnknownRoster(envelope)) => Checked::UnknownRoster(envelope),
         Err(VerifyError::UnknownKey) => Checked::Faulty(id, Fault::UnknownKey),

@@ -260,7 +260,9 @@ impl Replica {
                 return None;
             }
             Checked::UnknownRoster(envelope) => {
-                self.ask_roster(peer);
+                if self.ask_roster(peer) {
+                    self.ask_roster_further_back(peer);
+                }
                 (envelope.id(), Stage::Signed(envelope))
             }
             Checked::Verified(envelope) => (envelope.id(), Stage::Verified(envelope)),

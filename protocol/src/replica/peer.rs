@@ -84,6 +84,9 @@ pub(super) enum Sweep {
 pub(super) struct Peer {
     pub roster_version: u64,
     pub roster_asked_at: Option<Millis>,
+    /// How far below our newest roster version the next question begins: a version beside the line
+    /// that we hold is lacking, and may be an old one.
+    pub roster_back: u64,
     pub assembly: Assembly,
     pub asked: BTreeMap<DocId, Asked>,
     /// Documents offered and not confirmed, with when.
@@ -105,6 +108,7 @@ impl Peer {
         Peer {
             roster_version,
             roster_asked_at: None,
+            roster_back: 0,
             assembly: Assembly::default(),
             asked: BTreeMap::new(),
             offers: BTreeMap::new(),

@@ -10,7 +10,7 @@ use crate::limits::{
     ROSTER_PIECE_BYTES, WANT_RETRY_MS,
 };
 use crate::message::{Lane, Message, RosterPiece};
-use crate::roster::RosterChain;
+use crate::roster::{RosterChain, RosterError, SignedRoster};
 
 impl Replica {
     pub(super) fn handle_connected(&mut self, peer: MemberId, roster_version: u64, shelf: &dyn Shelf) {
@@ -51,6 +51,7 @@ impl Replica {
             self.send_newer_rosters(peer);
             if let Some(state) = self.peers.get_mut(&peer) {
                 state.roster_asked_at = None;
+                state.roster_back = 0;
             }
         }
         self.reverify(shelf);
@@ -81,14 +82,33 @@ impl Replica {
         }
     }
 
-    /// Asks a peer for newer roster versions, once in a while.
-    pub(super) fn ask_roster(&mut self, peer: MemberId) {
+    /// Asks a peer for newer roster versions, once in a while; false if it was asked just now.
+    pub(super) fn ask_roster(&mut self, peer: MemberId) -> bool {
         let (now, head) = (self.now, self.rosters.head().version);
-        let Some(state) = self.peers.get_mut(&peer) else { return };
-        if state.roster_asked_at.is_none_or(|at| now.since(at).0 >= WANT_RETRY_MS) {
+        let Some(state) = self.peers.get_mut(&peer) else { return false };
+        let asks = state.roster_asked_at.is_none_or(|at| now.since(at).0 >= WANT_RETRY_MS);
+        if asks {
             state.roster_asked_at = Some(now);
-            self.send(peer, Lane::Normal, Message::RosterWant(head));
+            let after = head.saturating_sub(state.roster_back);
+            self.send(peer, Lane::Normal, Message::RosterWant(after));
         }
+        asks
+    }
+
+    /// A version that is not newer than ours may be lacking: the root keys signed two of one number, and
+    /// this node knows of one. The next question goes further back than the one before.
+    pub(super) fn ask_roster_further_back(&mut self, peer: MemberId) {
+        let head = self.rosters.head().version;
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.roster_back = (state.roster_back * 2).clamp(1, head);
+        }
+    }
+
+    /// True for the next version if it follows one that is not here, so one beside our newest.
+    fn joins_unknown(&self, version: u64, bytes: &[u8]) -> bool {
+        version == self.rosters.head().version + 1
+            && SignedRoster::decode(bytes)
+                .is_ok_and(|signed| self.rosters.clone().add(signed) == Err(RosterError::UnknownPrevious))
     }
 
     pub(super) fn handle_roster_want(&mut self, peer: MemberId, after: u64) {
@@ -110,6 +130,10 @@ impl Replica {
         if assembly.next == piece.pieces {
             let bytes = std::mem::take(assembly).bytes;
             state.roster_version = state.roster_version.max(piece.version);
+            if self.joins_unknown(piece.version, &bytes) {
+                self.ask_roster_further_back(peer);
+                self.ask_roster(peer);
+            }
             self.out.push_back(Output::OfferRoster { peer, bytes });
         }
     }

@@ -1,33 +1,30 @@
-//! What must hold after every event, and what must hold once the faults have stopped.
+//! What must hold after every event, on whatever that event touched.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::node::Node;
+use super::disk::Filed;
 use super::world::World;
-use crate::audience::Audience;
-use crate::derive;
-use crate::digest::Digest;
-use crate::document::Document;
 use crate::fold::Fold;
-use crate::ids::{DocId, EnvelopeId, MemberId, sha256};
+use crate::ids::{DocId, EnvelopeId, MemberId};
 use crate::message::Message;
-use crate::replica::Shelf;
+use crate::operation::Operation;
 
-/// What every set of envelopes was read as, the first time that anybody held it.
+/// What the checks remember.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
-    readings: BTreeMap<Held, Reading>,
+    /// What every set of envelopes was read as, the first time that anybody held it.
+    readings: BTreeMap<Held, Arc<Fold>>,
+    /// Documents that a node held more of before a backup was put back.
+    pub forgotten: BTreeSet<(usize, DocId)>,
 }
 
 /// A document, the set of its envelopes, and the newest roster.
 type Held = (DocId, [u8; 32], [u8; 32]);
 
-/// The fold's hash and the heads of the Automerge document.
-type Reading = ([u8; 32], Vec<String>);
-
 impl World {
     /// Nothing is sent that is not on the sender's disk, or that is not the receiver's.
-    pub(super) fn check_sent(&self, n: usize, peer: &MemberId, message: &Message) -> Result<(), String> {
+    pub fn check_sent(&self, n: usize, peer: &MemberId, message: &Message) -> Result<(), String> {
         let disk = &self.node(n).disk;
         let (doc, ids): (DocId, Vec<EnvelopeId>) = match message {
             Message::Have(have) => (have.doc, have.heads.clone()),
@@ -48,169 +45,170 @@ impl World {
             | Message::BlobPiece(_)
             | Message::BlobNone(_) => return Ok(()),
         };
-        if ids.is_empty() || self.is_hostile(n) {
+        if ids.is_empty() || self.node(n).hostile {
             return Ok(());
         }
-        let document = disk.documents.get(&doc).ok_or("told of a document that is not on the disk")?;
-        if !ids.iter().all(|id| document.contains(id)) {
+        let filed = disk.filed(&doc).ok_or("told of a document that is not on the disk")?;
+        if !ids.iter().all(|id| filed.document.contains(id)) {
             return Err(format!("node {n} sent a {} of what is not on its disk", message.name()));
         }
-        if !Audience::of(document, &disk.rosters).entitled(peer) {
-            return Err(format!("node {n} sent a {} to a node that may not have it", message.name()));
+        let audience = &filed.fold.audience;
+        if !audience.entitled(peer) || !audience.entitled(&disk.me) {
+            return Err(format!(
+                "node {n} sent a {} that is not its own or not the receiver's",
+                message.name()
+            ));
+        }
+        self.check_blobs_sent(n, filed, peer, message)
+    }
+
+    fn check_blobs_sent(
+        &self,
+        n: usize,
+        filed: &Filed,
+        peer: &MemberId,
+        message: &Message,
+    ) -> Result<(), String> {
+        let (Message::Body(items) | Message::Answer(items)) = message else { return Ok(()) };
+        for item in &items.items {
+            for blob in &item.blobs {
+                let named = item.envelope.header().blobs.iter().find(|named| named.id == blob.id);
+                if !named.is_some_and(|named| filed.entitled_to_blob(peer, named)) {
+                    return Err(format!("node {n} sent a blob to a node that may not have it"));
+                }
+            }
         }
         Ok(())
     }
 
     /// After a document changed on a disk.
-    pub(super) fn check_document(&mut self, n: usize, doc: &DocId) -> Result<(), String> {
+    pub fn check_document(&mut self, n: usize, doc: &DocId, new: &[EnvelopeId]) -> Result<(), String> {
+        if self.node(n).hostile {
+            return Ok(());
+        }
         let disk = &self.node(n).disk;
-        let document = disk.documents.get(doc).cloned().ok_or("a document that was stored is not there")?;
-        if !Audience::of(&document, &disk.rosters).entitled(&disk.me) {
+        let filed = disk.filed(doc).cloned().ok_or("a document that was stored is not there")?;
+        let fold = &filed.fold;
+        if !fold.audience.entitled(&disk.me) {
             return Err(format!("node {n} holds a document that does not name it"));
         }
-        let fold = Fold::of(&document, &disk.rosters).ok_or("a document without a genesis")?;
-        let good = fold.answering == fold.owner || fold.equivocators.contains(&fold.owner);
-        if !good || ![fold.owner, fold.answering].iter().all(|member| self.numbers.contains_key(member)) {
-            return Err("an incident is not owned by a member in good standing".into());
+        if let Some(id) = new.iter().find(|id| !filed.document.contains(id)) {
+            return Err(format!("node {n} was told that {id} is stored, and it is not on its disk"));
         }
-        if fold.equivocators.iter().any(|member| !self.is_hostile_member(member)) {
-            return Err("an honest node was proven to say two things".into());
+        self.check_owner(n, fold)?;
+        if let Some(member) = fold.equivocators.iter().find(|member| !self.is_hostile_member(member)) {
+            let number = self.numbers.get(member);
+            return Err(format!("node {n} holds a proof that an honest node, {number:?}, said two things"));
         }
-        let reading = sha256(&[format!("{fold:?}").as_bytes()]);
-        let heads = derive::heads(&document).map_err(|e| format!("a document does not derive: {e}"))?;
+        self.check_commits(n, &filed, new)?;
+        self.check_ghosts(n, &filed)?;
         // The fold also reads the highest roster: nodes may differ for as long as that does.
-        let key = (*doc, set_of(&document), disk.rosters.head().hash().0);
-        let first = self.checks.readings.entry(key).or_insert_with(|| (reading, heads.clone()));
-        if *first != (reading, heads) {
-            return Err("equal envelopes were read differently by two nodes".into());
+        let key = (*doc, filed.set, self.node(n).disk.rosters.head().hash().0);
+        let first = self.checks.readings.entry(key).or_insert_with(|| Arc::clone(fold));
+        if *first != *fold {
+            return Err(format!("equal envelopes of {doc} were read differently by two nodes"));
         }
         self.check_due(n, doc)
     }
 
+    /// An incident is owned by one member, and answered for by one in good standing if there is any.
+    fn check_owner(&self, n: usize, fold: &Fold) -> Result<(), String> {
+        let head = self.node(n).disk.rosters.head();
+        let good = |member: &MemberId| head.good(member) && !fold.equivocators.contains(member);
+        if head.member(&fold.owner).is_none() {
+            return Err(format!("node {n}: the owner of an incident is not a member"));
+        }
+        let as_it_should =
+            if good(&fold.owner) { fold.answering == fold.owner } else { good(&fold.answering) };
+        // The national node is never hostile and never expelled, so somebody good is always above.
+        if as_it_should { Ok(()) } else { Err(format!("node {n}: nobody good answers for an incident")) }
+    }
+
+    /// An accept is committed once; by an honest author, who never lost what it wrote, once anywhere.
+    fn check_commits(&self, n: usize, filed: &Filed, new: &[EnvelopeId]) -> Result<(), String> {
+        for id in new {
+            let Some(envelope) = filed.document.envelope(id) else { continue };
+            let Some(accept) = committed(envelope.operation()) else { continue };
+            let author = envelope.header().author;
+            let again = filed.document.envelopes().any(|other| {
+                other.id() != *id
+                    && committed(other.operation()) == Some(accept)
+                    && other.header().author == author
+            });
+            let lost = self.nodes.iter().any(|node| node.disk.me == author && node.restored);
+            if again && !lost && !self.is_hostile_member(&author) {
+                return Err(format!("node {n} holds an accept that an honest node committed twice"));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was backdated after everybody knew has no effect, unless somebody vouches for it.
+    fn check_ghosts(&self, n: usize, filed: &Filed) -> Result<(), String> {
+        if self.ghosts.is_empty() {
+            return Ok(());
+        }
+        let document = &filed.document;
+        let sealed = document.envelopes().any(|e| matches!(e.operation(), Operation::Seal { .. }));
+        for ghost in document.envelopes().map(|e| e.id()).filter(|id| self.ghosts.contains(id)) {
+            let author = document.envelope(&ghost).map(|e| e.header().author);
+            let place = document.place(&ghost);
+            let vouched = document.envelopes().enumerate().any(|(at, e)| {
+                let saw = document.ancestors(at).zip(place).is_some_and(|(seen, place)| seen.contains(place));
+                saw && Some(e.header().author) != author && self.is_hostile_member(&e.header().author)
+            });
+            if !sealed && !vouched && !filed.fold.unconfirmed.contains(&ghost) {
+                return Err(format!("node {n}: a backdated envelope of an expelled node has effect"));
+            }
+        }
+        Ok(())
+    }
+
     /// Whoever lacks something of a document is due it.
-    pub(super) fn check_due(&self, n: usize, doc: &DocId) -> Result<(), String> {
+    pub fn check_due(&self, n: usize, doc: &DocId) -> Result<(), String> {
         let disk = &self.node(n).disk;
-        let Some(document) = disk.documents.get(doc) else { return Ok(()) };
-        for member in Audience::of(document, &disk.rosters).members() {
-            let Some(other) = self.numbers.get(&member).filter(|other| **other != n) else { continue };
-            if self.is_hostile(n) || self.is_hostile(*other) {
+        let Some(filed) = disk.filed(doc).filter(|_| !self.node(n).hostile) else { return Ok(()) };
+        let head = disk.rosters.head();
+        for member in filed.fold.audience.members() {
+            if member == disk.me || disk.is_due(&member, doc) || !head.good(&member) {
                 continue;
             }
-            let theirs = self.node(*other).disk.documents.get(doc);
-            let has_all = theirs.is_some_and(|theirs| document.envelopes().all(|e| theirs.contains(&e.id())));
-            let due = disk.due.get(&member).is_some_and(|rows| rows.contains_key(doc));
-            if !has_all && !due {
-                return Err(format!("node {n} forgot that node {other} lacks a document"));
+            let holds_all = |node: &super::node::Node| {
+                node.disk.filed(doc).is_some_and(|theirs| {
+                    theirs.set == filed.set
+                        || theirs.fold.retired.is_some()
+                        || filed.document.envelopes().all(|e| theirs.document.contains(&e.id()))
+                })
+            };
+            let mut theirs = self.nodes.iter().enumerate().filter(|(_, node)| node.disk.me == member);
+            let excused = |other: usize, node: &super::node::Node| {
+                node.hostile || self.checks.forgotten.contains(&(other, *doc))
+            };
+            if !theirs.all(|(other, node)| excused(other, node) || holds_all(node)) {
+                return Err(format!("node {n} forgot that a member lacks something of {doc}"));
             }
         }
         Ok(())
     }
 
-    /// True once everybody holds the same and nothing is due. `late` makes it an error that they do not.
-    pub(super) fn in_step(&self, late: bool) -> Result<bool, String> {
-        match self.what_differs() {
-            None => Ok(true),
-            Some(what) if late => Err(format!("not in step in time: {what}")),
-            Some(_) => Ok(false),
+    /// What a person was told is saved is there after a crash.
+    pub fn check_acknowledged(&self, n: usize) -> Result<(), String> {
+        let node = self.node(n);
+        let kept = |(id, doc): (&EnvelopeId, &DocId)| {
+            node.disk.filed(doc).is_some_and(|filed| filed.document.contains(id))
+        };
+        if node.acknowledged.iter().all(kept) {
+            return Ok(());
         }
-    }
-
-    fn what_differs(&self) -> Option<String> {
-        let head = self.federation.rosters.head().version;
-        for (n, node) in self.nodes.iter().enumerate() {
-            if node.disk.rosters.head().version != head {
-                return Some(format!("node {n} has an old roster"));
-            }
-            if !node.queue.is_empty() {
-                return Some(format!("node {n} still writes"));
-            }
-            for (peer, rows) in &node.disk.due {
-                if self.is_hostile(n) || self.is_hostile_member(peer) {
-                    continue;
-                }
-                let reachable = self.numbers.get(peer).is_some_and(|other| self.reach(n, *other));
-                if reachable && !rows.is_empty() {
-                    return Some(format!("node {n} has {} documents due to a peer", rows.len()));
-                }
-            }
-        }
-        for (doc, union) in self.unions() {
-            let audience = Audience::of(&union, &self.federation.rosters);
-            for member in audience.members() {
-                let Some(n) = self.numbers.get(&member).filter(|n| !self.is_hostile(**n)) else { continue };
-                let theirs = self.node(*n).disk.documents.get(&doc);
-                if theirs.is_none_or(|theirs| theirs.len() != union.len()) {
-                    let count = theirs.map_or(0, |theirs| theirs.len());
-                    return Some(format!("node {n} holds {count} of {} envelopes of {doc}", union.len()));
-                }
-            }
-        }
-        let mut honest = (0..self.nodes.len()).filter(|n| !self.is_hostile(*n));
-        let lacking = honest.find(|n| self.lacks_blob_in_reach(*n));
-        lacking.map(|n| format!("node {n} lacks a blob that an involved node in reach holds"))
-    }
-
-    /// Through an aggregator only documents travel: a responders' blob needs a link to one who holds it.
-    fn lacks_blob_in_reach(&self, n: usize) -> bool {
-        let missing = self.node(n).disk.missing_blobs(usize::MAX);
-        missing.into_iter().any(|(_, blob)| {
-            let holds = |(other, node): (usize, &Node)| {
-                !self.is_hostile(other) && node.disk.holds_blob(&blob.id) && self.reach(n, other)
-            };
-            self.nodes.iter().enumerate().any(holds)
-        })
-    }
-
-    fn reach(&self, a: usize, b: usize) -> bool {
-        self.pairs().contains(&(a.min(b), a.max(b)))
-    }
-
-    /// Every document with everything that anybody holds of it.
-    fn unions(&self) -> BTreeMap<DocId, Document> {
-        let mut unions: BTreeMap<DocId, Document> = BTreeMap::new();
-        let honest = self.nodes.iter().enumerate().filter(|(n, _)| !self.is_hostile(*n));
-        for (doc, document) in honest.flat_map(|(_, node)| &node.disk.documents) {
-            let union = unions.entry(*doc).or_default();
-            for envelope in document.envelopes() {
-                _ = union.insert(envelope.clone());
-            }
-        }
-        unions
-    }
-
-    /// At the end, beside being in step: digests agree, blobs lie only where they may, handoffs that were
-    /// accepted are complete.
-    pub(super) fn check_end(&mut self) -> Result<(), String> {
-        let unions = self.unions();
-        self.report.documents = unions.len();
-        for (a, b) in self.pairs() {
-            let digest = |n: usize, peer: usize| {
-                Digest::of(self.node(n).disk.shared(&self.federation.id(peer))).root()
-            };
-            let honest = !self.is_hostile(a) && !self.is_hostile(b);
-            if honest && digest(a, b) != digest(b, a) {
-                return Err(format!("nodes {a} and {b} hold the same and their digests differ"));
-            }
-        }
-        for (n, node) in self.nodes.iter().enumerate().filter(|(n, _)| !self.is_hostile(*n)) {
-            let mut may: BTreeSet<_> = BTreeSet::new();
-            for document in unions.values() {
-                let audience = Audience::of(document, &self.federation.rosters);
-                let named = document.envelopes().flat_map(|e| &e.header().blobs);
-                may.extend(named.filter(|b| audience.entitled_to_blob(&node.disk.me, b.class)).map(|b| b.id));
-            }
-            if node.disk.blobs.keys().any(|blob| !may.contains(blob)) {
-                return Err(format!("node {n} holds a blob that is not for it"));
-            }
-            if !node.disk.accepted_offers().is_empty() {
-                return Err(format!("node {n} never completed a handoff that was accepted"));
-            }
-        }
-        Ok(())
+        Err(format!("node {n} lost what a person was told is saved"))
     }
 }
 
-fn set_of(document: &Document) -> [u8; 32] {
-    let ids: BTreeSet<EnvelopeId> = document.envelopes().map(|e| e.id()).collect();
-    sha256(&ids.iter().map(|id| id.0.as_slice()).collect::<Vec<_>>())
+/// The accept that an operation commits.
+pub(super) fn committed(operation: &Operation) -> Option<EnvelopeId> {
+    if let Operation::Commit { accept } | Operation::TakeoverCommit { accept } = operation {
+        Some(*accept)
+    } else {
+        None
+    }
 }

@@ -5,35 +5,65 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::admission::Refusal;
-use crate::audience::Audience;
 use crate::author::{Draft, Hand, SealError, seal};
 use crate::contact::SignedContact;
 use crate::digest::Fingerprint;
 use crate::document::Document;
-use crate::envelope::{AdmittedEnvelope, BlobRef};
+use crate::envelope::{AdmittedEnvelope, BlobClass, BlobRef};
 use crate::fold::Fold;
-use crate::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
+use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
 use crate::limits::BLOB_INLINE_BYTES_MAX;
 use crate::message::InlineBlob;
 use crate::operation::Operation;
 use crate::replica::{Arrival, DueOrder, DueRow, Shelf, due_peers};
 use crate::roster::RosterChain;
 
-/// What a node has stored.
-#[derive(Debug)]
+/// A document as it lies on a disk, with what it says under the roster of that disk.
+#[derive(Debug, Clone)]
+pub struct Filed {
+    /// Its envelopes.
+    pub document: Arc<Document>,
+    /// What it says.
+    pub fold: Arc<Fold>,
+    /// All its envelopes' ids, folded into one: equal for equal sets, whatever their order.
+    pub set: [u8; 32],
+}
+
+impl std::ops::Deref for Filed {
+    type Target = Document;
+    fn deref(&self) -> &Document {
+        &self.document
+    }
+}
+
+impl Filed {
+    /// True if the member may hold a blob that an envelope of this document names.
+    #[must_use]
+    pub fn entitled_to_blob(&self, member: &MemberId, blob: &BlobRef) -> bool {
+        let class = if self.fold.released.contains(&blob.id) { BlobClass::Shared } else { blob.class };
+        self.fold.audience.entitled_to_blob(member, class) && !self.fold.redacted.contains_key(&blob.id)
+    }
+}
+
+/// What a node has stored. A clone is a backup.
+#[derive(Debug, Clone)]
 pub struct Disk {
     /// Whose disk this is.
     pub me: MemberId,
-    /// The roster chain.
+    /// The roster chain; outside the backup set.
     pub rosters: RosterChain,
-    /// The documents.
-    pub documents: BTreeMap<DocId, Arc<Document>>,
+    /// The generation that this store writes under.
+    pub incarnation: Incarnation,
+    /// The highest counter of a generation ever drawn here; outside the backup set.
+    pub mark: u32,
     /// Contents of blobs with their salts.
     pub blobs: BTreeMap<BlobId, InlineBlob>,
     /// What is due, by peer.
     pub due: BTreeMap<MemberId, BTreeMap<DocId, DueRow>>,
     /// Rejected envelopes.
     pub refused: BTreeMap<EnvelopeId, Refusal>,
+    /// The documents.
+    pub documents: BTreeMap<DocId, Filed>,
     written: BTreeMap<EnvelopeId, Millis>,
 }
 
@@ -41,8 +71,49 @@ impl Disk {
     /// Empty but for the roster.
     #[must_use]
     pub fn new(me: MemberId, rosters: RosterChain) -> Disk {
-        let (documents, blobs, due) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Disk { me, rosters, documents, blobs, due, refused: BTreeMap::new(), written: BTreeMap::new() }
+        Disk {
+            me,
+            rosters,
+            incarnation: Incarnation::new(0, 7),
+            mark: 0,
+            blobs: BTreeMap::new(),
+            due: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            documents: BTreeMap::new(),
+            written: BTreeMap::new(),
+        }
+    }
+
+    /// With the random part of its first generation.
+    #[must_use]
+    pub fn begun_with(self, random: u32) -> Disk {
+        Disk { incarnation: Incarnation::new(0, random), ..self }
+    }
+
+    /// What a restore does before anything is signed: it draws a new generation above every one that was
+    /// ever drawn here, and raises the mark that lies outside the backup set.
+    pub fn restore(&mut self, mark: u32, random: u32) {
+        let counter = self.incarnation.counter().max(mark).saturating_add(1);
+        self.incarnation = Incarnation::new(counter, random);
+        self.mark = counter;
+    }
+
+    /// A document and what it says.
+    #[must_use]
+    pub fn filed(&self, doc: &DocId) -> Option<&Filed> {
+        self.documents.get(doc)
+    }
+
+    /// Takes a grown roster chain and reads every document anew under it.
+    pub fn set_rosters(&mut self, rosters: RosterChain) {
+        self.rosters = rosters;
+        let docs: Vec<DocId> = self.documents.keys().copied().collect();
+        for doc in docs {
+            let Some(filed) = self.documents.get_mut(&doc) else { continue };
+            if let Some(fold) = Fold::of(&filed.document, &self.rosters) {
+                filed.fold = Arc::new(fold);
+            }
+        }
     }
 
     /// Seals an operation of this node's own and stores it with its blobs.
@@ -54,22 +125,13 @@ impl Disk {
         blobs: Vec<InlineBlob>,
         hand: &Hand,
     ) -> Result<AdmittedEnvelope, SealError> {
-        let document = doc.and_then(|doc| self.documents.get(&doc)).cloned();
+        let document = doc.and_then(|doc| self.documents.get(&doc)).map(|filed| Arc::clone(&filed.document));
         if doc.is_some() && document.is_none() {
             return Err(SealError::NoDocument);
         }
         let envelope = seal(draft, document.as_deref(), hand, &self.rosters)?;
         self.insert(now, envelope.header().doc, vec![(envelope.clone(), now)], blobs);
         Ok(envelope)
-    }
-
-    /// Seals several operations on the same state, which no honest writer does, and stores them.
-    pub fn fork(&mut self, now: Millis, doc: DocId, drafts: &[Draft], hand: &Hand) -> Vec<AdmittedEnvelope> {
-        let Some(document) = self.documents.get(&doc).cloned() else { return Vec::new() };
-        let sealed = drafts.iter().filter_map(|draft| seal(draft, Some(&document), hand, &self.rosters).ok());
-        let sealed: Vec<AdmittedEnvelope> = sealed.collect();
-        self.insert(now, doc, sealed.iter().map(|envelope| (envelope.clone(), now)).collect(), Vec::new());
-        sealed
     }
 
     /// Stores what a replica asked to store.
@@ -79,30 +141,36 @@ impl Disk {
         self.insert(now, doc, envelopes.collect(), blobs);
     }
 
-    fn insert(
+    /// Stores admitted envelopes, parents first, with `due` for whoever lacks them.
+    pub fn insert(
         &mut self,
         now: Millis,
         doc: DocId,
         envelopes: Vec<(AdmittedEnvelope, Millis)>,
         blobs: Vec<InlineBlob>,
     ) {
-        let entry = self.documents.entry(doc).or_default();
-        let document = Arc::make_mut(entry);
-        let before = document.len();
+        let before = self.documents.get(&doc);
+        let mut set = before.map(|filed| filed.set).unwrap_or_default();
+        let mut document = before.map(|filed| (*filed.document).clone()).unwrap_or_default();
+        let count = document.len();
         for (envelope, written) in envelopes {
             let id = envelope.id();
-            if document.insert(envelope).is_ok() {
+            if document.insert(envelope) == Ok(true) {
                 self.written.entry(id).or_insert(written);
+                set.iter_mut().zip(id.0).for_each(|(byte, more)| *byte ^= more);
             }
         }
+        let Some(fold) = Fold::of(&document, &self.rosters) else { return };
         for blob in blobs {
             self.blobs.insert(blob.id, blob);
         }
-        if document.len() == before {
+        self.blobs.retain(|blob, _| !fold.redacted.contains_key(blob));
+        if document.len() == count {
             return;
         }
-        let document = Arc::clone(entry);
+        let document = Arc::new(document);
         let lacking: BTreeSet<MemberId> = due_peers(&document, &self.rosters, &self.me).into_iter().collect();
+        self.documents.insert(doc, Filed { document, fold: Arc::new(fold), set });
         for (peer, rows) in &mut self.due {
             if !lacking.contains(peer) {
                 rows.remove(&doc);
@@ -113,29 +181,33 @@ impl Disk {
         }
     }
 
+    /// Stores a blob, unless it is to be erased.
+    pub fn store_blob(&mut self, blob: InlineBlob) {
+        let redacted = self.documents.values().any(|filed| filed.fold.redacted.contains_key(&blob.id));
+        if !redacted {
+            self.blobs.insert(blob.id, blob);
+        }
+    }
+
     /// Sets `due`.
     pub fn set_due(&mut self, now: Millis, peer: MemberId, doc: DocId) {
-        let rings = self.documents.get(&doc).and_then(|d| d.genesis()).is_some_and(rings);
+        let rings = self.documents.get(&doc).and_then(|filed| filed.document.genesis()).is_some_and(rings);
         let row = DueRow { doc, rings, since: now };
         self.due.entry(peer).or_default().entry(doc).or_insert(row);
     }
 
     /// Clears `due` if the document is still what the peer confirmed.
     pub fn clear_due(&mut self, peer: MemberId, doc: DocId, at: Fingerprint) {
-        let same = self.documents.get(&doc).is_some_and(|document| document.fingerprint() == at.0);
+        let same = self.documents.get(&doc).is_some_and(|filed| filed.document.fingerprint() == at.0);
         if same && let Some(rows) = self.due.get_mut(&peer) {
             rows.remove(&doc);
         }
     }
 
-    /// Every document with the digest's view of it that both this node and `peer` may hold.
-    fn both(&self, peer: &MemberId) -> Vec<(DocId, Fingerprint)> {
-        let may = |document: &Document| {
-            let audience = Audience::of(document, &self.rosters);
-            audience.entitled(peer) && audience.entitled(&self.me)
-        };
-        let shared = self.documents.iter().filter(|(_, document)| may(document));
-        shared.map(|(doc, document)| (*doc, Fingerprint(document.fingerprint()))).collect()
+    /// True if a document is due to a peer.
+    #[must_use]
+    pub fn is_due(&self, peer: &MemberId, doc: &DocId) -> bool {
+        self.due.get(peer).is_some_and(|rows| rows.contains_key(doc))
     }
 }
 
@@ -145,7 +217,7 @@ fn rings(genesis: &AdmittedEnvelope) -> bool {
 
 impl Shelf for Disk {
     fn document(&self, doc: &DocId) -> Option<Arc<Document>> {
-        self.documents.get(doc).cloned()
+        self.documents.get(doc).map(|filed| Arc::clone(&filed.document))
     }
     fn refused(&self, id: &EnvelopeId) -> bool {
         self.refused.contains_key(id)
@@ -156,13 +228,18 @@ impl Shelf for Disk {
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow> {
         let mut rows: Vec<DueRow> =
             self.due.get(peer).into_iter().flat_map(BTreeMap::values).copied().collect();
-        rows.sort_by_key(DueRow::order);
         rows.retain(|row| after.is_none_or(|after| row.order() > after));
+        rows.sort_by_key(DueRow::order);
         rows.truncate(limit);
         rows
     }
     fn shared(&self, peer: &MemberId) -> Vec<(DocId, Fingerprint)> {
-        self.both(peer)
+        let may = |filed: &Filed| {
+            let audience = &filed.fold.audience;
+            audience.entitled(peer) && audience.entitled(&self.me)
+        };
+        let shared = self.documents.iter().filter(|(_, filed)| may(filed));
+        shared.map(|(doc, filed)| (*doc, Fingerprint(filed.document.fingerprint()))).collect()
     }
     fn holds_blob(&self, blob: &BlobId) -> bool {
         self.blobs.contains_key(blob)
@@ -172,25 +249,26 @@ impl Shelf for Disk {
     }
     fn missing_blobs(&self, limit: usize) -> Vec<(DocId, BlobRef)> {
         let mut missing = Vec::new();
-        for (doc, document) in &self.documents {
-            let audience = Audience::of(document, &self.rosters);
-            let named = document.envelopes().flat_map(|e| e.header().blobs.iter().copied());
-            let lacks = |blob: &BlobRef| {
-                audience.entitled_to_blob(&self.me, blob.class) && !self.blobs.contains_key(&blob.id)
+        for (doc, filed) in &self.documents {
+            let named = filed.document.envelopes().flat_map(|e| e.header().blobs.iter());
+            let lacks = |blob: &&BlobRef| {
+                let released = filed.fold.released.contains(&blob.id);
+                let class = if released { BlobClass::Shared } else { blob.class };
+                let may = filed.fold.audience.entitled_to_blob(&self.me, class);
+                !self.blobs.contains_key(&blob.id) && may
             };
-            missing.extend(named.filter(lacks).map(|blob| (*doc, blob)));
+            missing.extend(named.filter(lacks).map(|blob| (*doc, *blob)));
+            if missing.len() >= limit {
+                break;
+            }
         }
         missing.truncate(limit);
         missing
     }
     fn accepted_offers(&self) -> Vec<DocId> {
-        let accepted = |document: &Document| {
-            let fold = Fold::of(document, &self.rosters);
-            fold.is_some_and(|fold| {
-                fold.owner == self.me && fold.offer.is_some_and(|offer| offer.accept.is_some())
-            })
-        };
-        self.documents.iter().filter(|(_, document)| accepted(document)).map(|(doc, _)| *doc).collect()
+        let accepted =
+            |fold: &Fold| fold.owner == self.me && fold.offer.is_some_and(|offer| offer.accept.is_some());
+        self.documents.iter().filter(|(_, filed)| accepted(&filed.fold)).map(|(doc, _)| *doc).collect()
     }
     fn contacts(&self) -> Vec<SignedContact> {
         Vec::new()

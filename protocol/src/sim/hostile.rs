@@ -1,30 +1,29 @@
-//! A member with a good key that does not follow the rules: it spoils and withholds what it passes on,
-//! shows documents to nodes that they are not for, tells lies about what it holds, writes what it may
-//! not, and says two things in one place of its chain.
+//! Members with good keys that do not follow the rules, and know of each other: they spoil and withhold
+//! what they pass on, show documents to nodes that they are not for, tell lies about what they hold,
+//! write what they may not, write in the past and so say two things in one place of their chains, hand
+//! incidents to and fro among themselves, and backdate once they are expelled.
 
 use super::world::World;
-use crate::author::Draft;
-use crate::envelope::SignedEnvelope;
+use crate::author::{Draft, Hand, seal};
+use crate::document::Document;
+use crate::envelope::{AdmittedEnvelope, SignedEnvelope};
 use crate::fixture::somebody;
-use crate::ids::{DocId, EnvelopeId, MemberId, Millis, sha256};
+use crate::fold::Fold;
+use crate::ids::{DocId, EnvelopeId, Incarnation, Millis, sha256};
 use crate::message::{Have, Item, Items, Lane, Message};
-use crate::operation::{Operation, Outcome, Step};
-use crate::replica::Input;
+use crate::operation::{HandoffReason, Operation, Outcome};
+use crate::roster::RosterChain;
 
 impl World {
-    /// True for the member that does not follow the rules.
-    pub(super) fn is_hostile(&self, n: usize) -> bool {
-        self.settings.hostile && n + 1 == self.settings.municipal
-    }
-
-    /// What the hostile member makes of a message before it sends it; none if it keeps it back.
-    pub(super) fn twist(&mut self, message: Message) -> Option<Message> {
+    /// What a hostile member makes of a message before it sends it; none if it keeps it back.
+    pub fn twist(&mut self, n: usize, message: Message) -> Option<Message> {
         if self.dice.chance(100) {
+            self.report.count("hostile: withheld");
             return None;
         }
         Some(match message {
-            Message::Body(items) => Message::Body(self.twist_items(items)),
-            Message::Answer(items) => Message::Answer(self.twist_items(items)),
+            Message::Body(items) => Message::Body(self.twist_items(n, items)),
+            Message::Answer(items) => Message::Answer(self.twist_items(n, items)),
             Message::Have(have) if self.dice.chance(100) => Message::Have(self.lie(have)),
             honest @ (Message::Welcome(_)
             | Message::Ping(_)
@@ -43,37 +42,40 @@ impl World {
         })
     }
 
-    fn twist_items(&mut self, items: Items) -> Items {
+    fn twist_items(&mut self, n: usize, items: Items) -> Items {
         let mut twisted = Vec::new();
         for mut item in items.items {
             if self.dice.chance(150) {
+                self.report.count("hostile: withheld");
                 continue;
             }
             if self.dice.chance(150) {
-                item.envelope = self.spoil(&item.envelope);
+                self.report.count("hostile: spoiled copy");
+                item.envelope = spoil(&item.envelope);
             }
             if self.dice.chance(100) {
-                twisted.extend(self.forge(&item.envelope));
+                self.report.count("hostile: forged");
+                twisted.extend(self.forge(n, &item.envelope));
             }
             twisted.push(item);
         }
         Items { doc: items.doc, items: twisted }
     }
 
-    /// A copy with the same id and a signature that does not hold.
-    fn spoil(&mut self, envelope: &SignedEnvelope) -> SignedEnvelope {
-        let mut bytes = envelope.encode();
-        if let Some(last) = bytes.last_mut() {
-            *last ^= 1;
-        }
-        SignedEnvelope::decode(&bytes).unwrap_or_else(|_| envelope.clone())
+    fn hand_of(&self, n: usize) -> Option<Hand> {
+        let node = self.node(n);
+        self.league.hand(node.member, &node.disk.rosters, node.disk.incarnation)
     }
 
     /// An envelope that the hostile member may not write, under its own good key.
-    fn forge(&mut self, after: &SignedEnvelope) -> Option<Item> {
-        let n = self.settings.municipal - 1;
-        let hand = self.federation.hand(n);
-        let operation = Operation::Close { outcome: Outcome::FalseAlarm, by: somebody(9) };
+    fn forge(&mut self, n: usize, after: &SignedEnvelope) -> Option<Item> {
+        let hand = self.hand_of(n)?;
+        let by = somebody(9);
+        let operation = match self.dice.below(3) {
+            0 => Operation::Close { outcome: Outcome::FalseAlarm, by },
+            1 => Operation::TakeoverCommit { accept: after.id() },
+            _ => Operation::Seal { node: hand.member, last: after.id() },
+        };
         let op_bytes = operation.encode();
         let mut header = after.header().clone();
         header.author = hand.member;
@@ -92,6 +94,7 @@ impl World {
     }
 
     fn lie(&mut self, have: Have) -> Have {
+        self.report.count("hostile: lied about heads");
         let invented = EnvelopeId(sha256(&[&self.dice.draw().to_be_bytes()]));
         let mut heads = have.heads;
         heads.push(invented);
@@ -100,43 +103,186 @@ impl World {
         Have { heads, ..have }
     }
 
-    /// The hostile member acts: it forks its chain, or shows a document to whom it is not for.
-    pub(super) fn act_hostile(&mut self, n: usize, doc: DocId) -> Result<(), String> {
-        if self.dice.chance(500) {
-            return self.fork(n, doc);
+    /// A hostile member acts.
+    pub fn act_hostile(&mut self, n: usize, doc: DocId) -> Result<(), String> {
+        match self.dice.below(10) {
+            0 => self.show_to_strangers(n, doc),
+            1..=3 => self.hand_to_and_fro(n, doc)?,
+            4 | 5 => self.backdate(n, doc)?,
+            _ => self.write_in_the_past(n, doc)?,
         }
-        let Some(document) = self.node(n).disk.documents.get(&doc).cloned() else { return Ok(()) };
+        Ok(())
+    }
+
+    fn show_to_strangers(&mut self, n: usize, doc: DocId) {
+        let Some(filed) = self.node(n).disk.filed(&doc).cloned() else { return };
         let to = self.dice.below(self.nodes.len());
-        let item = |envelope: &crate::envelope::AdmittedEnvelope| Item {
+        let member = self.node(to).disk.me;
+        if self.session(n, &member).is_none() || filed.fold.audience.entitled(&member) {
+            return;
+        }
+        self.report.count("hostile: shown to a stranger");
+        let item = |envelope: &AdmittedEnvelope| Item {
             age: Millis(0),
             envelope: envelope.signed().clone(),
             blobs: Vec::new(),
         };
-        let mut items = document.envelopes().map(item).collect();
+        let mut items = filed.document.envelopes().map(item).collect();
         let message = Message::Body(Items::fill(doc, &mut items));
-        self.send(n, to, Lane::Urgent, &message);
-        Ok(())
+        self.send(n, &member, Lane::Urgent, &message);
     }
 
-    /// Two operations in one place of its own chain, each told to whoever comes.
-    fn fork(&mut self, n: usize, doc: DocId) -> Result<(), String> {
-        let (now, hand) = (self.now, self.federation.hand(n));
-        let draft = |operation| Draft { operation, blobs: Vec::new(), answers: Vec::new(), written_at: now };
-        let owner = [Step::Called, Step::OnSite].map(|step| Operation::Step { step, by: somebody(6) });
-        let neighbour = [Operation::Note { by: somebody(7) }, Operation::Media { by: somebody(8) }];
-        for operations in [owner, neighbour] {
-            let drafts = operations.map(draft);
-            let written = self.node_mut(n).disk.fork(now, doc, &drafts, &hand);
-            if !written.is_empty() {
-                self.report.forks += 1;
-                return self.handle(n, Input::Wrote { doc, envelopes: written });
+    /// Writes on what it held some time ago, as if it had seen nothing since: two things in one place
+    /// of its chain. A commit is among what it may do then, so owners equivocate too.
+    fn write_in_the_past(&mut self, n: usize, doc: DocId) -> Result<(), String> {
+        let Some(filed) = self.node(n).disk.filed(&doc).cloned() else { return Ok(()) };
+        let Some(hand) = self.hand_of(n) else { return Ok(()) };
+        let rosters = self.node(n).disk.rosters.clone();
+        let length = 1 + self.dice.below(filed.document.len());
+        let Ok(past) = Document::from_log(filed.document.envelopes().take(length).cloned()) else {
+            return Ok(());
+        };
+        let Some(fold) = Fold::of(&past, &rosters) else { return Ok(()) };
+        let owner = fold.owner == hand.member;
+        let Some(operation) = self.in_incident(n, &past, &fold) else { return Ok(()) };
+        let written = self.seal_on(&past, operation, &hand, &rosters);
+        let forked = written.iter().any(|new| {
+            filed
+                .document
+                .envelopes()
+                .any(|old| old.header().author == hand.member && old.chain_place() == new.chain_place())
+        });
+        if forked {
+            self.report.count("hostile: equivocated");
+            if owner {
+                self.report.count("hostile: equivocating owner");
             }
         }
-        Ok(())
+        self.slip_in(n, doc, written)
     }
 
-    /// True if nothing that this member holds, lacks or says counts for the invariants.
-    pub(super) fn is_hostile_member(&self, member: &MemberId) -> bool {
-        self.numbers.get(member).is_some_and(|n| self.is_hostile(*n))
+    fn seal_on(
+        &self,
+        document: &Document,
+        operation: Operation,
+        hand: &Hand,
+        rosters: &RosterChain,
+    ) -> Vec<AdmittedEnvelope> {
+        let answers = operation.answers();
+        let draft = Draft { operation, blobs: Vec::new(), answers, written_at: self.now };
+        seal(&draft, Some(document), hand, rosters).into_iter().collect()
     }
+
+    /// What was written behind the back of the own node: its disk takes it, and some of the others'
+    /// that it works with.
+    fn slip_in(&mut self, n: usize, doc: DocId, written: Vec<AdmittedEnvelope>) -> Result<(), String> {
+        if written.is_empty() {
+            return Ok(());
+        }
+        let now = self.now;
+        let accomplices: Vec<usize> = (0..self.nodes.len())
+            .filter(|other| *other != n && self.node(*other).hostile && self.node(*other).up)
+            .collect();
+        for other in accomplices {
+            if self.dice.chance(500) && self.node(other).disk.filed(&doc).is_some() {
+                let copies = written.iter().map(|envelope| (envelope.clone(), now)).collect();
+                self.node_mut(other).disk.insert(now, doc, copies, Vec::new());
+            }
+        }
+        let copies = written.iter().map(|envelope| (envelope.clone(), now)).collect();
+        self.node_mut(n).disk.insert(now, doc, copies, Vec::new());
+        self.wrote(n, written)
+    }
+
+    /// An owner and its accomplice hand an incident to and fro, to outrun a takeover.
+    fn hand_to_and_fro(&mut self, n: usize, doc: DocId) -> Result<(), String> {
+        let Some(filed) = self.node(n).disk.filed(&doc).cloned() else { return Ok(()) };
+        let others: Vec<usize> =
+            (0..self.nodes.len()).filter(|other| *other != n && self.node(*other).hostile).collect();
+        let Some(other) = self.dice.pick(&others).copied() else { return Ok(()) };
+        let (Some(ours), Some(theirs)) = (self.hand_of(n), self.hand_of(other)) else { return Ok(()) };
+        if filed.fold.owner != ours.member {
+            return Ok(());
+        }
+        let rosters = self.node(n).disk.rosters.clone();
+        let mut document = (*filed.document).clone();
+        let mut written = Vec::new();
+        let (mut from, mut to) = (&ours, &theirs);
+        for _ in 0..self.dice.between(1, 3) {
+            let offer = Operation::Offer { to: to.member, reason: HandoffReason::Means };
+            let Some(offer) = self.chain_on(&mut document, offer, from, &rosters, &mut written) else {
+                break;
+            };
+            let accept = Operation::Accept { offer };
+            let Some(accept) = self.chain_on(&mut document, accept, to, &rosters, &mut written) else {
+                break;
+            };
+            let commit = Operation::Commit { accept };
+            if self.chain_on(&mut document, commit, from, &rosters, &mut written).is_none() {
+                break;
+            }
+            (from, to) = (to, from);
+        }
+        if written.len() >= 3 {
+            self.report.count("hostile: accomplice chain");
+        }
+        self.slip_in(n, doc, written)
+    }
+
+    fn chain_on(
+        &self,
+        document: &mut Document,
+        operation: Operation,
+        hand: &Hand,
+        rosters: &RosterChain,
+        written: &mut Vec<AdmittedEnvelope>,
+    ) -> Option<EnvelopeId> {
+        let envelope = self.seal_on(document, operation, hand, rosters).pop()?;
+        document.insert(envelope.clone()).ok()?;
+        written.push(envelope.clone());
+        Some(envelope.id())
+    }
+
+    /// Once its keys are revoked it writes under the roster of before, with a key that was good then.
+    fn backdate(&mut self, n: usize, doc: DocId) -> Result<(), String> {
+        let member = self.node(n).disk.me;
+        if self.league.chain.head().good(&member) {
+            return self.write_in_the_past(n, doc);
+        }
+        let good = |chain: &&RosterChain| chain.head().good(&member);
+        let Some(then) = self.league.past.iter().rev().find(good).cloned() else { return Ok(()) };
+        let Some(hand) = self.league.hand(self.node(n).member, &then, Incarnation(0)) else { return Ok(()) };
+        let Some(filed) = self.node(n).disk.filed(&doc).cloned() else { return Ok(()) };
+        // What names a later roster cannot be its parent.
+        let before = filed.document.envelopes().take_while(|e| then.get(&e.header().roster).is_some());
+        let Ok(past) = Document::from_log(before.cloned()) else { return Ok(()) };
+        let Some(fold) = Fold::of(&past, &then) else { return Ok(()) };
+        let Some(operation) = self.in_incident(n, &past, &fold) else { return Ok(()) };
+        let written = self.seal_on(&past, operation, &hand, &then);
+        if !written.is_empty() {
+            self.report.count("hostile: backdated");
+        }
+        self.slip_in(n, doc, written)
+    }
+
+    /// Notes what was written when every honest node knew already that its author is expelled.
+    pub fn note_ghost(&mut self, n: usize, envelope: &AdmittedEnvelope) {
+        if !self.node(n).hostile {
+            return;
+        }
+        let author = envelope.header().author;
+        let mut honest = self.nodes.iter().filter(|node| !node.hostile);
+        if honest.all(|node| !node.disk.rosters.head().good(&author)) {
+            self.ghosts.insert(envelope.id());
+        }
+    }
+}
+
+/// A copy with the same id and a signature that does not hold.
+fn spoil(envelope: &SignedEnvelope) -> SignedEnvelope {
+    let mut bytes = envelope.encode();
+    if let Some(last) = bytes.last_mut() {
+        *last ^= 1;
+    }
+    SignedEnvelope::decode(&bytes).unwrap_or_else(|_| envelope.clone())
 }

@@ -1,6 +1,7 @@
-//! One simulated node: a disk, a replica above it, and a writer whose queue a crash forgets.
+//! One simulated node: a disk, a replica above it, a writer whose queue a crash forgets, and a clock
+//! that need not be right.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::disk::Disk;
 use crate::admission::Refusal;
@@ -44,6 +45,8 @@ pub enum Write {
 /// One node.
 #[derive(Debug)]
 pub struct Node {
+    /// Whose node this is, by the member's number.
+    pub member: usize,
     /// What survives.
     pub disk: Disk,
     /// What a crash forgets.
@@ -54,16 +57,65 @@ pub struct Node {
     pub life: u64,
     /// False between a crash and the restart.
     pub up: bool,
-    /// When it is next woken.
+    /// When it is next woken, in the world's time.
     pub wake_at: Option<Millis>,
+    /// How far its wall clock is from the world's time, in ms.
+    pub wall_ms: i64,
+    /// The same for the clock that its replica is handed: the wall's at the start of this life.
+    pub clock_ms: i64,
+    /// How long a commit takes at most, in ms.
+    pub commit_ms: u64,
+    /// Until when its disk is stuck.
+    pub stuck_until: Millis,
+    /// Copies of its disk, oldest first.
+    pub backups: Vec<Disk>,
+    /// Own envelopes that a person was told are saved, with their documents.
+    pub acknowledged: BTreeMap<EnvelopeId, DocId>,
+    /// True once a backup was put back in the place of a newer state.
+    pub restored: bool,
+    /// True if it does not follow the rules, although its key is good.
+    pub hostile: bool,
+}
+
+/// A time as a clock says that is so far from the world's.
+fn told(now: Millis, off_ms: i64) -> Millis {
+    Millis(now.0.saturating_add_signed(off_ms))
 }
 
 impl Node {
-    /// Starts with an empty disk.
+    /// Starts with this disk.
     #[must_use]
-    pub fn new(disk: Disk) -> Node {
+    pub fn new(member: usize, disk: Disk, hostile: bool) -> Node {
         let replica = Replica::new(disk.me, disk.rosters.clone());
-        Node { disk, replica, queue: VecDeque::new(), life: 0, up: true, wake_at: None }
+        Node {
+            member,
+            disk,
+            replica,
+            queue: VecDeque::new(),
+            life: 0,
+            up: true,
+            wake_at: None,
+            wall_ms: 0,
+            clock_ms: 0,
+            commit_ms: 10,
+            stuck_until: Millis(0),
+            backups: Vec::new(),
+            acknowledged: BTreeMap::new(),
+            restored: false,
+            hostile,
+        }
+    }
+
+    /// What its wall clock says.
+    #[must_use]
+    pub fn wall(&self, now: Millis) -> Millis {
+        told(now, self.wall_ms)
+    }
+
+    /// What its replica is told that the time is.
+    #[must_use]
+    pub fn clock(&self, now: Millis) -> Millis {
+        told(now, self.clock_ms)
     }
 
     /// Loses everything but the disk.
@@ -77,6 +129,7 @@ impl Node {
     /// Comes back with what is on the disk.
     pub fn restart(&mut self) {
         self.replica = Replica::new(self.disk.me, self.disk.rosters.clone());
+        self.clock_ms = self.wall_ms;
         self.up = true;
     }
 }

@@ -1,0 +1,193 @@
+//! What must hold once the faults have stopped: everybody who may holds the same, and knows it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::disk::Filed;
+use super::node::Node;
+use super::world::{World, pair};
+use crate::derive;
+use crate::digest::Digest;
+use crate::document::Document;
+use crate::fold::Fold;
+use crate::ids::DocId;
+use crate::replica::Shelf;
+
+/// Nodes whose Automerge documents are built at the end, of each document: those that took it in first
+/// and last differ most in the order in which they did.
+const DERIVED_PER_DOCUMENT: usize = 3;
+
+impl World {
+    /// True for a node that follows the rules and is not expelled: what the end is about.
+    fn counts(&self, node: &Node) -> bool {
+        !node.hostile && self.league.chain.head().good(&node.disk.me)
+    }
+
+    /// The nodes that the end is about.
+    fn counted(&self) -> impl Iterator<Item = (usize, &Node)> {
+        self.nodes.iter().enumerate().filter(|(_, node)| self.counts(node))
+    }
+
+    /// True once everybody holds the same and nothing is due. `late` makes it an error that they do not.
+    pub fn in_step(&self, late: bool) -> Result<bool, String> {
+        match self.what_differs() {
+            None => Ok(true),
+            Some(what) if late => Err(format!("not in step in time: {what}")),
+            Some(_) => Ok(false),
+        }
+    }
+
+    fn what_differs(&self) -> Option<String> {
+        let head = self.league.chain.head().hash();
+        for (n, node) in self.counted() {
+            if node.disk.rosters.head().hash() != head {
+                return Some(format!("node {n} has roster {}", node.disk.rosters.head().version));
+            }
+            if !node.queue.is_empty() {
+                return Some(format!("node {n} still writes"));
+            }
+            for (peer, rows) in node.disk.due.iter().filter(|(_, rows)| !rows.is_empty()) {
+                let of_peer = |(other, there): &(usize, &Node)| {
+                    there.disk.me == *peer && self.links.contains_key(&pair(n, *other))
+                };
+                if self.counted().any(|there| of_peer(&there)) {
+                    return Some(format!("node {n} has {} documents due to a peer", rows.len()));
+                }
+            }
+            if let Some(doc) = self.accepted_and_mine(node) {
+                return Some(format!("node {n} never completed the accepted handoff of {doc}"));
+            }
+        }
+        self.what_lacks().or_else(|| {
+            let lacking = self.counted().find(|(n, node)| self.lacks_blob_in_reach(*n, node));
+            lacking.map(|(n, _)| format!("node {n} lacks a blob that an involved node in reach holds"))
+        })
+    }
+
+    /// Handoffs of this node's own that were accepted and not committed, where it is this node that
+    /// answers.
+    fn accepted_and_mine(&self, node: &Node) -> Option<DocId> {
+        let answers =
+            |doc: &DocId| node.disk.filed(doc).is_some_and(|filed| filed.fold.answering == node.disk.me);
+        node.disk.accepted_offers().into_iter().find(answers)
+    }
+
+    fn what_lacks(&self) -> Option<String> {
+        for (doc, holders) in self.holders() {
+            let Some((first, one)) = holders.first().copied() else { continue };
+            let Some(theirs) = one.disk.filed(&doc) else { continue };
+            for (n, node) in &holders {
+                let Some(ours) = node.disk.filed(&doc) else { continue };
+                let same = ours.document.fingerprint() == theirs.document.fingerprint();
+                if !same || (ours.set != theirs.set && ours.fold.retired.is_none()) {
+                    let counts = (theirs.document.len(), ours.document.len());
+                    return Some(format!("nodes {first} and {n} hold {counts:?} envelopes of {doc}"));
+                }
+            }
+            let entitled = |node: &Node| theirs.fold.audience.entitled(&node.disk.me);
+            let lacking = self.counted().find(|(_, node)| entitled(node) && node.disk.filed(&doc).is_none());
+            if let Some((n, _)) = lacking {
+                return Some(format!("node {n} holds nothing of {doc}"));
+            }
+        }
+        None
+    }
+
+    /// Every document with whoever holds it.
+    fn holders(&self) -> BTreeMap<DocId, Vec<(usize, &Node)>> {
+        let mut holders: BTreeMap<DocId, Vec<(usize, &Node)>> = BTreeMap::new();
+        for (n, node) in self.counted() {
+            for (doc, _) in node.disk.documents.iter() {
+                holders.entry(*doc).or_default().push((n, node));
+            }
+        }
+        holders
+    }
+
+    /// Through an aggregator only documents travel: a responders' blob needs a link to one who holds it.
+    fn lacks_blob_in_reach(&self, n: usize, node: &Node) -> bool {
+        node.disk.missing_blobs(usize::MAX).into_iter().any(|(doc, blob)| {
+            let redacted = |filed: &Filed| filed.fold.redacted.contains_key(&blob.id);
+            if node.disk.filed(&doc).is_some_and(redacted) {
+                return false;
+            }
+            let holds = |(other, there): (usize, &Node)| {
+                there.disk.holds_blob(&blob.id) && self.links.contains_key(&pair(n, other))
+            };
+            self.counted().any(holds)
+        })
+    }
+
+    /// At the end, beside being in step: digests agree, what is derived is equal, blobs lie only where
+    /// they may, and what people were told is saved is saved.
+    pub fn check_end(&mut self) -> Result<(), String> {
+        for (a, b) in self.pairs() {
+            let digest =
+                |n: usize, peer: usize| Digest::of(self.node(n).disk.shared(&self.node(peer).disk.me)).root();
+            let counted = self.counts(self.node(a)) && self.counts(self.node(b));
+            if counted && digest(a, b) != digest(b, a) {
+                return Err(format!("nodes {a} and {b} hold the same and their digests differ"));
+            }
+        }
+        for (n, node) in self.counted() {
+            self.check_blobs(n, node)?;
+            self.check_acknowledged(n)?;
+        }
+        let mut counts = (0, 0, 0);
+        for (doc, holders) in self.holders() {
+            self.check_read_anew(&doc, &holders)?;
+            let Some(filed) = holders.first().and_then(|(_, node)| node.disk.filed(&doc)) else { continue };
+            counts.0 += 1;
+            counts.1 += u64::try_from(filed.document.len()).unwrap_or(0);
+            counts.2 += u64::try_from(filed.fold.equivocators.len()).unwrap_or(0);
+        }
+        (self.report.documents, self.report.envelopes, self.report.proofs) = counts;
+        if counts.2 > 0 {
+            self.report.count("proof held");
+        }
+        Ok(())
+    }
+
+    /// Whatever was read while things happened reads the same now, and so does Automerge.
+    fn check_read_anew(&self, doc: &DocId, holders: &[(usize, &Node)]) -> Result<(), String> {
+        let mut first: Option<(&Fold, Vec<String>)> = None;
+        for (place, (n, node)) in holders.iter().enumerate() {
+            let Some(filed) = node.disk.filed(doc) else { continue };
+            let anew = Fold::of(&filed.document, &node.disk.rosters);
+            if anew.as_ref() != Some(&*filed.fold) {
+                return Err(format!("node {n} reads {doc} anew and finds something else"));
+            }
+            if filed.fold.retired.is_some() {
+                continue;
+            }
+            let derives = place < DERIVED_PER_DOCUMENT - 1 || place + 1 == holders.len();
+            let heads = if derives { automerge_heads(&filed.document)? } else { Vec::new() };
+            let Some((fold, theirs)) = &first else {
+                first = Some((&filed.fold, heads));
+                continue;
+            };
+            if **fold != *filed.fold {
+                return Err(format!("node {n} reads {doc} in another way than the others"));
+            }
+            if derives && *theirs != heads {
+                return Err(format!("node {n} has other Automerge heads of {doc} than the others"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_blobs(&self, n: usize, node: &Node) -> Result<(), String> {
+        let mut may = BTreeSet::new();
+        for (_, filed) in node.disk.documents.iter() {
+            let named = filed.document.envelopes().flat_map(|e| &e.header().blobs);
+            may.extend(named.filter(|blob| filed.entitled_to_blob(&node.disk.me, blob)).map(|blob| blob.id));
+        }
+        match node.disk.blobs.keys().find(|blob| !may.contains(blob)) {
+            None => Ok(()),
+            Some(blob) => Err(format!("node {n} holds blob {blob}, which is not for it")),
+        }
+    }
+}
+
+fn automerge_heads(document: &Document) -> Result<Vec<String>, String> {
+    derive::heads(document).map_err(|e| format!("a document does not derive: {e}"))
+}
