@@ -27,6 +27,7 @@ mod incidents;
 mod keys;
 pub mod limits;
 mod people;
+mod proofs;
 mod reader;
 mod rebuild;
 mod schema;

@@ -321,6 +321,8 @@ pub struct PeerView {
     pub refused: u64,
     /// Last reason for which one was refused.
     pub last_refusal: Option<String>,
+    /// Documents in which it is proven to have said two things in one place of its chain.
+    pub equivocations: u64,
 }
 
 /// The state of this node, for health checks and the foot of every page.

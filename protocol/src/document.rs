@@ -2,12 +2,16 @@
 //! them had seen. Everything that is read from a document (owner, audience, fold, Automerge) is
 //! computed over sets of its envelopes.
 
+mod agreed;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::envelope::AdmittedEnvelope;
 use crate::ids::{DocId, EnvelopeId, MemberId, sha256};
 use crate::operation::Operation;
+use crate::proof::Proof;
 
 /// A set of a document's envelopes, by their place in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +49,16 @@ impl EnvelopeSet {
             *slot |= more;
         }
     }
+    /// How many places there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|slot| slot.count_ones()).sum::<u32>().try_into().unwrap_or(usize::MAX)
+    }
+    /// True without any place.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|slot| *slot == 0)
+    }
     /// The places, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.0.iter().enumerate().flat_map(|(word, slot)| {
@@ -69,13 +83,21 @@ struct Entry {
     ancestors: EnvelopeSet,
 }
 
-/// The admitted envelopes of one document, parents before children.
+/// The admitted envelopes of one document, parents before children, and what proves that an author of it
+/// equivocated.
+///
+/// Without such a proof and before a retire all that is held belongs to it. Otherwise only the agreed
+/// part does: heads, fingerprint, length and every reading are of that. An envelope outside of it may
+/// still be named, as a parent too.
 #[derive(Debug, Clone, Default)]
 pub struct Document {
     entries: Vec<Entry>,
     places: BTreeMap<EnvelopeId, usize>,
+    agreed: EnvelopeSet,
     heads: BTreeSet<EnvelopeId>,
     retires: BTreeSet<EnvelopeId>,
+    chains: agreed::Chains,
+    proofs: BTreeMap<MemberId, Arc<Proof>>,
 }
 
 /// An envelope whose parents are not in the document.
@@ -100,15 +122,10 @@ impl Document {
             return Ok(false);
         }
         let ancestors = self.closure(&envelope.header().parents).ok_or(ParentsMissing)?;
-        for parent in &envelope.header().parents {
-            self.heads.remove(parent);
-        }
-        self.heads.insert(id);
-        if matches!(envelope.operation(), Operation::Retire) {
-            self.retires.insert(id);
-        }
-        self.places.insert(id, self.entries.len());
-        self.entries.push(Entry { envelope, ancestors });
+        let place = self.entries.len();
+        self.places.insert(id, place);
+        self.entries.push(Entry { envelope: envelope.clone(), ancestors: ancestors.clone() });
+        self.settle_in(&envelope, place, &ancestors);
         Ok(true)
     }
 
@@ -122,10 +139,10 @@ impl Document {
     pub fn id(&self) -> Option<DocId> {
         self.genesis().map(|genesis| genesis.header().doc)
     }
-    /// How many envelopes it holds.
+    /// How many envelopes it has.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.agreed.len()
     }
     /// True before the genesis.
     #[must_use]
@@ -134,6 +151,11 @@ impl Document {
     }
     /// The envelopes, parents before children.
     pub fn envelopes(&self) -> impl DoubleEndedIterator<Item = &AdmittedEnvelope> {
+        let placed = self.entries.iter().enumerate();
+        placed.filter(|(place, _)| self.agreed.contains(*place)).map(|(_, entry)| &entry.envelope)
+    }
+    /// Everything held, the agreed part or not, parents before children.
+    pub fn held(&self) -> impl DoubleEndedIterator<Item = &AdmittedEnvelope> {
         self.entries.iter().map(|entry| &entry.envelope)
     }
     /// One envelope by its id.
@@ -161,18 +183,35 @@ impl Document {
     pub fn heads(&self) -> Vec<EnvelopeId> {
         self.heads.iter().copied().collect()
     }
-    /// Hash of the sorted heads: equal fingerprints, equal documents. Of a retired document it is a
+    /// What peers are told of it, ascending: its heads and the names of its proofs; of a retired document
+    /// its smallest retire alone.
+    #[must_use]
+    pub fn standing(&self) -> Vec<EnvelopeId> {
+        if let Some(retired) = self.retired() {
+            return vec![retired];
+        }
+        let mut standing = self.heads();
+        standing.extend(self.proofs().map(|proof| proof.id()));
+        standing.sort_unstable();
+        standing
+    }
+    /// Hash of what peers are told: equal fingerprints, equal documents. Of a retired document it is a
     /// hash of the smallest retire, so that holders who dropped its contents agree with those who did not.
     #[must_use]
     pub fn fingerprint(&self) -> [u8; 32] {
         if let (Some(retired), Some(doc)) = (self.retired(), self.id()) {
-            return sha256(&[b"cuadra/retired/v1\0", &doc.0, &retired.0]);
+            return retired_fingerprint(&doc, &retired);
         }
-        fingerprint(&self.heads())
+        fingerprint(&self.standing())
     }
-    /// All envelopes held.
+    /// All its envelopes.
     #[must_use]
     pub fn all(&self) -> EnvelopeSet {
+        self.agreed.clone()
+    }
+    /// Everything held, the agreed part or not.
+    #[must_use]
+    pub fn all_held(&self) -> EnvelopeSet {
         EnvelopeSet::first(self.entries.len())
     }
     /// What the envelope at `place` had seen, itself left out.
@@ -204,15 +243,15 @@ impl Document {
     ) -> impl Iterator<Item = (usize, &'a AdmittedEnvelope)> + 'a {
         set.iter().filter_map(|place| self.at(place).map(|envelope| (place, envelope)))
     }
-    /// The author's envelope with the greatest chain place.
+    /// The author's envelope with the greatest chain place of all that is held.
     #[must_use]
     pub fn last_of(&self, author: &MemberId) -> Option<&AdmittedEnvelope> {
-        self.envelopes().filter(|e| e.header().author == *author).max_by_key(|e| (e.chain_place(), e.id()))
+        self.held().filter(|e| e.header().author == *author).max_by_key(|e| (e.chain_place(), e.id()))
     }
     /// The last envelope held of each author, by id.
     #[must_use]
     pub fn tips(&self) -> Vec<EnvelopeId> {
-        let authors: BTreeSet<_> = self.envelopes().map(|e| e.header().author).collect();
+        let authors: BTreeSet<_> = self.held().map(|e| e.header().author).collect();
         authors.iter().filter_map(|author| self.last_of(author)).map(AdmittedEnvelope::id).collect()
     }
 
@@ -292,7 +331,13 @@ impl Document {
     }
 }
 
-/// Hash of sorted heads.
+/// The fingerprint of a retired document, whoever still holds how much of it.
+#[must_use]
+pub fn retired_fingerprint(doc: &DocId, retired: &EnvelopeId) -> [u8; 32] {
+    sha256(&[b"cuadra/retired/v1\0", &doc.0, &retired.0])
+}
+
+/// Hash of what is told of a document.
 #[must_use]
 pub fn fingerprint(sorted_heads: &[EnvelopeId]) -> [u8; 32] {
     let parts: Vec<&[u8]> = std::iter::once(b"cuadra/heads/v1\0".as_slice())

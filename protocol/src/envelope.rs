@@ -107,7 +107,7 @@ impl Header {
         w.into_bytes()
     }
 
-    fn write(&self, w: &mut Writer) {
+    pub(crate) fn write(&self, w: &mut Writer) {
         let count = |n: usize| u8::try_from(n).expect("parents and blobs are bounded below 256");
         w.raw(&self.federation.0).raw(&self.doc.0).u16(self.rules_version).raw(&self.roster.0);
         w.raw(&self.author.0).u16(self.key_index.0).u64(self.incarnation.0).u32(self.seq.0);
@@ -123,7 +123,7 @@ impl Header {
         w.u64(self.written_at.0);
     }
 
-    fn read(r: &mut Reader<'_>) -> Result<Header, WireError> {
+    pub(crate) fn read(r: &mut Reader<'_>) -> Result<Header, WireError> {
         let header = Header {
             federation: FederationId(r.array()?),
             doc: r.doc_id()?,
@@ -253,6 +253,12 @@ impl SignedEnvelope {
     #[must_use]
     pub fn op_bytes(&self) -> &[u8] {
         &self.op_bytes
+    }
+
+    /// The signature as it came.
+    #[must_use]
+    pub fn signature(&self) -> &[u8] {
+        &self.signature
     }
 
     /// Checks the operation's hash and the signature under the key that the named roster gives the

@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::audience::Audience;
 use crate::document::{Document, EnvelopeSet, is_transfer};
 use crate::envelope::AdmittedEnvelope;
-use crate::ids::{BlobId, Cell, Code, DocId, EnvelopeId, Incarnation, MemberId, Millis, Pseudonym, Seq};
+use crate::ids::{BlobId, Cell, Code, DocId, EnvelopeId, KeyIndex, MemberId, Millis, Pseudonym};
 use crate::kind::{Service, Urgency};
-use crate::limits::INCARNATIONS_MAX;
 use crate::operation::{
     ContributionKind, Disputed, Notice, Operation, Outcome, Point, ReferralAnswer, Response, Step,
 };
+use crate::proof::{ChainPlace, Proof, Statement};
 use crate::roster::{KeyState, Role, RosterChain};
 
 /// One step taken.
@@ -124,7 +124,7 @@ impl Fold {
     pub fn of(document: &Document, rosters: &RosterChain) -> Option<Fold> {
         let genesis = document.genesis()?;
         let counting = counting(document, rosters);
-        let chains = Chains::of(document, &counting);
+        let chains = Chains::of(document, &counting, &cuts(document, &counting, rosters));
         let mut transfers = EnvelopeSet::default();
         for (place, _) in document.members(&counting).filter(|(_, e)| is_transfer(e)) {
             transfers.insert(place);
@@ -133,7 +133,8 @@ impl Fold {
         let owner = document.owner_by(winner).unwrap_or(genesis.header().author);
         let reigns = reigns(document, &chains, &transfers, winner);
         let steps: Vec<StepTaken> = reigns.iter().flatten().filter_map(|e| step_of(e)).collect();
-        let unconfirmed = document.envelopes().enumerate().filter(|(place, _)| !counting.contains(*place));
+        let all = document.all();
+        let unconfirmed = document.members(&all).filter(|(place, _)| !counting.contains(*place));
         Some(Fold {
             owner,
             answering: answering(owner, &chains.equivocators, rosters),
@@ -173,20 +174,22 @@ struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    fn of(document: &'a Document, counting: &'a EnvelopeSet) -> Self {
+    fn of(
+        document: &'a Document,
+        counting: &'a EnvelopeSet,
+        cuts: &BTreeMap<MemberId, ChainPlace>,
+    ) -> Self {
         let mut by_author: BTreeMap<MemberId, Vec<(usize, &AdmittedEnvelope)>> = BTreeMap::new();
         for (place, envelope) in document.members(counting) {
             by_author.entry(envelope.header().author).or_default().push((place, envelope));
         }
-        let mut equivocators = BTreeSet::new();
         for (author, chain) in &mut by_author {
             chain.sort_by_key(|(_, e)| (e.chain_place(), e.id()));
-            if let Some(fork) = fork_of(chain) {
-                equivocators.insert(*author);
-                chain.retain(|(_, e)| e.chain_place() < fork);
+            if let Some(cut) = cuts.get(author) {
+                chain.retain(|(_, e)| e.chain_place() < *cut);
             }
         }
-        Self { by_author, equivocators }
+        Self { by_author, equivocators: cuts.keys().copied().collect() }
     }
 
     fn of_author(&self, author: &MemberId) -> &[(usize, &'a AdmittedEnvelope)] {
@@ -229,14 +232,24 @@ impl<'a> Chains<'a> {
     }
 }
 
-/// The first chain place that holds two envelopes, or the start if there are too many generations.
-fn fork_of(chain: &[(usize, &AdmittedEnvelope)]) -> Option<(Incarnation, Seq)> {
-    let generations: BTreeSet<_> = chain.iter().map(|(_, e)| e.header().incarnation).collect();
-    if generations.len() > INCARNATIONS_MAX {
-        return chain.first().map(|(_, e)| e.chain_place());
-    }
-    let pairs = chain.iter().zip(chain.iter().skip(1));
-    pairs.map(|((_, a), (_, b))| (a.chain_place(), b.chain_place())).find(|(a, b)| a == b).map(|(a, _)| a)
+/// From which place of its chain on an author proven to equivocate is not believed. What a revoked key
+/// signed proves nothing by itself: who stole it could unmake everything that its owner ever said.
+fn cuts(
+    document: &Document,
+    counting: &EnvelopeSet,
+    rosters: &RosterChain,
+) -> BTreeMap<MemberId, ChainPlace> {
+    let stands = |statement: &Statement| {
+        let header = statement.header();
+        let counts = document.place(&statement.id()).is_some_and(|place| counting.contains(place));
+        counts || key_state(&header.author, header.key_index, rosters) != KeyState::Revoked
+    };
+    // Nobody is told of a proof about a document that is retired: what its retire had seen decides.
+    let retired = document.retired().is_some();
+    let within = |proof: &Proof| proof.statements().iter().all(|s| document.agrees_on(&s.id()));
+    let proofs = document.proofs().filter(|proof| !retired || within(proof));
+    let standing = proofs.filter(|proof| proof.statements().iter().all(stands));
+    standing.map(|proof| (proof.author(), proof.from())).collect()
 }
 
 /// Envelopes that have effect. What a key that is still good or was retired signed counts. What a
@@ -244,9 +257,11 @@ fn fork_of(chain: &[(usize, &AdmittedEnvelope)]) -> Option<(Incarnation, Seq)> {
 /// revocation, had seen it, or if it lies on the author's own good chain.
 fn counting(document: &Document, rosters: &RosterChain) -> EnvelopeSet {
     let mut set = EnvelopeSet::default();
-    let envelopes: Vec<_> = document.envelopes().enumerate().collect();
+    let all = document.all();
+    let envelopes: Vec<_> = document.members(&all).collect();
     for (place, envelope) in envelopes.into_iter().rev() {
-        let good = key_state(envelope, rosters) != Some(KeyState::Revoked);
+        let header = envelope.header();
+        let good = key_state(&header.author, header.key_index, rosters) != KeyState::Revoked;
         if !good && !set.contains(place) {
             continue;
         }
@@ -301,11 +316,10 @@ fn confirm_seen(
     }
 }
 
-/// The state of the key that signed, in the highest roster; revoked if the member is listed no more.
-fn key_state(envelope: &AdmittedEnvelope, rosters: &RosterChain) -> Option<KeyState> {
-    let header = envelope.header();
-    let member = rosters.head().member(&header.author);
-    Some(member.and_then(|member| member.key(header.key_index)).map_or(KeyState::Revoked, |key| key.state))
+/// The state of a key in the highest roster; revoked if the member is listed no more.
+fn key_state(member: &MemberId, key: KeyIndex, rosters: &RosterChain) -> KeyState {
+    let key = rosters.head().member(member).and_then(|member| member.key(key));
+    key.map_or(KeyState::Revoked, |key| key.state)
 }
 
 /// The owner, or the first good authority above it, or the good aggregator with the smallest id.

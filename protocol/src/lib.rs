@@ -22,6 +22,7 @@ pub mod kind;
 pub mod limits;
 pub mod message;
 pub mod operation;
+pub mod proof;
 pub mod replica;
 pub mod roster;
 #[cfg(any(test, feature = "sim"))]

@@ -28,6 +28,12 @@ pub const SEQ_MAX: u32 = 1_500;
 pub const SEQ_RESERVED: u32 = 50;
 /// Incarnations of one author in one document. More are a proof that it equivocates.
 pub const INCARNATIONS_MAX: usize = 64;
+/// A statement of a proof of equivocation: a header with its signature. Larger: does not parse.
+pub const STATEMENT_BYTES_MAX: usize = 1_280;
+/// Statements in one page of a proof. More: does not parse.
+pub const STATEMENTS_MAX: usize = 32;
+/// Pages of one proof: enough for one statement of every generation and one more. More: does not parse.
+pub const PROOF_PAGES_MAX: usize = 3;
 /// Members named by one `open` as involved. More: does not parse.
 pub const INVOLVED_MAX: usize = 24;
 /// Figures in one `summary`. More: does not parse; the node writes another.
@@ -137,6 +143,9 @@ const _: () = {
     assert!(DIGEST_LEAF_MAX * 64 + 64 < FRAME_BYTES_MAX);
     assert!(ROSTER_PIECE_BYTES * ROSTER_PIECES_MAX > ROSTER_BYTES_MAX);
     assert!(ADDRESSES_MAX * (ADDRESS_BYTES_MAX + 4) + 256 < CONTACT_BYTES_MAX);
+    assert!(PARENTS_MAX * 32 + BLOBS_MAX * 33 + SIGNATURE_BYTES_MAX + 256 < STATEMENT_BYTES_MAX);
+    assert!(STATEMENTS_MAX * (STATEMENT_BYTES_MAX + 4) + 64 < FRAME_BYTES_MAX);
+    assert!(STATEMENTS_MAX * PROOF_PAGES_MAX > INCARNATIONS_MAX);
     assert!(SEQ_RESERVED < SEQ_MAX);
     assert!(PARKED_PER_PEER_MAX * ENVELOPE_BYTES_MAX > PARKED_BYTES_MAX);
 };

@@ -4,6 +4,10 @@
 //! whole list; the documentation's table is compared with it. What a message leads to is decided in
 //! [`crate::replica`]; nothing here believes anything.
 
+mod table;
+
+pub use table::{Row, TABLE};
+
 use crate::digest::Fingerprint;
 use crate::envelope::SignedEnvelope;
 use crate::ids::{BlobId, DocId, EnvelopeId, FederationId, MemberId, Millis, RosterHash};
@@ -11,8 +15,10 @@ use crate::kind::Urgency;
 use crate::limits::{
     BLOB_INLINE_BYTES_MAX, BLOB_PIECE_BYTES, BLOBS_MAX, CONTACT_BYTES_MAX, DIGEST_LEAF_MAX,
     DIGEST_PREFIX_NIBBLES_MAX, ENVELOPE_BYTES_MAX, FRAME_BYTES_MAX, HAVE_PAGES_MAX, HEADS_MAX, HELD_IDS_MAX,
-    ITEMS_MAX, ROSTER_PIECE_BYTES, ROSTER_PIECES_MAX, SOFTWARE_BYTES_MAX, WANT_IDS_MAX,
+    ITEMS_MAX, PROOF_PAGES_MAX, ROSTER_PIECE_BYTES, ROSTER_PIECES_MAX, SOFTWARE_BYTES_MAX,
+    STATEMENT_BYTES_MAX, STATEMENTS_MAX, WANT_IDS_MAX,
 };
+use crate::proof::{Proof, Statement};
 use crate::wire::{Reader, WireError, Writer};
 
 /// The version of these layouts; two nodes that open with different ones part.
@@ -169,6 +175,35 @@ pub struct DigestLeaf {
     pub documents: Vec<(DocId, Fingerprint)>,
 }
 
+/// Statements that prove an equivocation, or some of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProofPage {
+    /// The document.
+    pub doc: DocId,
+    /// Which page, from 0.
+    pub page: u8,
+    /// True on the last page.
+    pub last: bool,
+    /// What was signed, at most [`STATEMENTS_MAX`].
+    pub statements: Vec<Statement>,
+}
+
+impl ProofPage {
+    /// The pages that tell a proof.
+    #[must_use]
+    pub fn pages(proof: &Proof) -> Vec<ProofPage> {
+        let chunks = proof.statements().chunks(STATEMENTS_MAX);
+        let count = chunks.len();
+        let page = |(page, statements): (u8, &[Statement])| ProofPage {
+            doc: proof.doc(),
+            page,
+            last: usize::from(page) + 1 == count,
+            statements: statements.to_vec(),
+        };
+        (0..).zip(chunks).map(page).collect()
+    }
+}
+
 /// Asks for a blob from a piece on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobWant {
@@ -218,6 +253,8 @@ pub enum Message {
     Want(Want),
     /// Envelopes that were wanted.
     Answer(Items),
+    /// What proves an equivocation, wanted by its name.
+    Proof(ProofPage),
     /// The hash over everything shared.
     DigestRoot(DigestRoot),
     /// The hashes below a place.
@@ -231,88 +268,6 @@ pub enum Message {
     /// No such blob here, or not yours.
     BlobNone(BlobId),
 }
-
-/// One row of the table of messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Row {
-    /// Its first byte.
-    pub number: u8,
-    /// Its name.
-    pub name: &'static str,
-    /// Who sends it.
-    pub from: &'static str,
-    /// To whom.
-    pub to: &'static str,
-    /// When.
-    pub when: &'static str,
-    /// Its largest list or body.
-    pub limit: &'static str,
-}
-
-const fn row(
-    number: u8,
-    name: &'static str,
-    [from, to]: [&'static str; 2],
-    when: &'static str,
-    limit: &'static str,
-) -> Row {
-    Row { number, name, from, to, when, limit }
-}
-
-const BOTH: [&str; 2] = ["either side", "the other"];
-const HOLDER: [&str; 2] = ["a holder", "an entitled peer"];
-const LACKING: [&str; 2] = ["who lacks something", "a holder"];
-
-/// All messages. `gone` keeps its number: nobody sends it yet, and it does not parse.
-pub const TABLE: [Row; 17] = [
-    row(1, "welcome", BOTH, "first, once the keys are judged", "SOFTWARE_BYTES_MAX"),
-    row(2, "ping", BOTH, "to tell whether a kept connection lives", "fixed size"),
-    row(3, "pong", BOTH, "answers ping", "fixed size"),
-    row(4, "contact", BOTH, "after welcome, and when a newer record is learnt", "CONTACT_BYTES_MAX"),
-    row(5, "roster want", BOTH, "the other holds a newer roster, or an envelope names one", "fixed size"),
-    row(
-        6,
-        "roster",
-        BOTH,
-        "answers roster want; when a version was added",
-        "ROSTER_PIECES_MAX pieces of ROSTER_PIECE_BYTES",
-    ),
-    row(
-        10,
-        "body",
-        ["the author", "an entitled peer"],
-        "at once after its commit",
-        "ITEMS_MAX in FRAME_BYTES_MAX",
-    ),
-    row(
-        11,
-        "have",
-        HOLDER,
-        "a receipt after commit; something is due; answers a have that asks",
-        "HEADS_MAX a page, HAVE_PAGES_MAX pages",
-    ),
-    row(
-        12,
-        "want",
-        LACKING,
-        "a have or a parked envelope names what is not here",
-        "WANT_IDS_MAX wanted, HELD_IDS_MAX held",
-    ),
-    row(
-        13,
-        "answer",
-        HOLDER,
-        "answers want; empty when there is nothing for that peer",
-        "ITEMS_MAX in FRAME_BYTES_MAX",
-    ),
-    row(14, "gone", HOLDER, "reserved: the ancestors were dropped after their retention", "fixed size"),
-    row(20, "digest root", BOTH, "on connect and every DIGEST_INTERVAL_MS", "fixed size"),
-    row(21, "digest children", BOTH, "hashes differ above DIGEST_LEAF_MAX documents", "16 hashes"),
-    row(22, "digest leaf", BOTH, "hashes differ over few documents", "DIGEST_LEAF_MAX documents"),
-    row(30, "blob want", ["an entitled node", "a holder"], "a blob did not ride along", "fixed size"),
-    row(31, "blob piece", HOLDER, "answers blob want", "BLOB_PIECE_BYTES"),
-    row(32, "blob none", BOTH, "answers blob want: not here, or not yours", "fixed size"),
-];
 
 impl Message {
     /// Its number: the first byte on the wire.
@@ -329,6 +284,7 @@ impl Message {
             Message::Have(_) => 11,
             Message::Want(_) => 12,
             Message::Answer(_) => 13,
+            Message::Proof(_) => 15,
             Message::DigestRoot(_) => 20,
             Message::DigestChildren(_) => 21,
             Message::DigestLeaf(_) => 22,
@@ -373,6 +329,10 @@ impl Message {
                     .list(&m.ids, |w, id| _ = w.raw(&id.0))
                     .list(&m.held, |w, id| _ = w.raw(&id.0));
             }
+            Message::Proof(m) => {
+                w.raw(&m.doc.0).u8(m.page).u8(u8::from(m.last));
+                w.list(&m.statements, |w, statement| _ = w.bytes(&statement.encode()));
+            }
             Message::DigestRoot(m) => _ = w.raw(&m.hash.0).u64(m.documents).u8(u8::from(m.asks)),
             Message::DigestChildren(m) => {
                 write_prefix(&mut w, &m.prefix);
@@ -408,6 +368,7 @@ impl Message {
             11 => Message::Have(read_have(&mut r)?),
             12 => Message::Want(read_want(&mut r)?),
             13 => Message::Answer(read_items(&mut r)?),
+            15 => Message::Proof(read_proof(&mut r)?),
             20 => Message::DigestRoot(DigestRoot {
                 hash: Fingerprint(r.array()?),
                 documents: r.integer()?,
@@ -541,6 +502,14 @@ fn read_want(r: &mut Reader<'_>) -> Result<Want, WireError> {
         ids: r.sorted(WANT_IDS_MAX, Reader::envelope_id)?,
         held: r.sorted(HELD_IDS_MAX, Reader::envelope_id)?,
     })
+}
+
+fn read_proof(r: &mut Reader<'_>) -> Result<ProofPage, WireError> {
+    let (doc, page, last) = (r.doc_id()?, r.u8()?, r.flag()?);
+    let read = |r: &mut Reader<'_>| Statement::decode(r.bytes(STATEMENT_BYTES_MAX)?);
+    let statements = r.list(STATEMENTS_MAX, read)?;
+    let within = usize::from(page) < PROOF_PAGES_MAX;
+    if within { Ok(ProofPage { doc, page, last, statements }) } else { Err(WireError::TooLong) }
 }
 
 fn write_prefix(w: &mut Writer, prefix: &Prefix) {

@@ -30,11 +30,14 @@ mod exchange;
 mod loaded;
 mod parking;
 mod peer;
+mod proofs;
 mod settle;
 mod standing;
 
 #[cfg(test)]
 mod bench;
+#[cfg(test)]
+mod proof_tests;
 #[cfg(test)]
 mod standing_tests;
 #[cfg(test)]
@@ -45,7 +48,7 @@ mod telling_tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-pub use arrival::{Arrived, ArrivedItem, ArrivedItems, Checked, Fault};
+pub use arrival::{Arrived, ArrivedItem, ArrivedItems, ArrivedProof, Checked, Fault};
 pub use settle::due_peers;
 
 use crate::admission::Refusal;
@@ -56,6 +59,7 @@ use crate::envelope::{AdmittedEnvelope, BlobRef};
 use crate::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
 use crate::limits::STORES_IN_FLIGHT_MAX;
 use crate::message::{InlineBlob, Lane, Message};
+use crate::proof::Proof;
 use crate::roster::RosterChain;
 use loaded::Loaded;
 use parking::Parking;
@@ -190,7 +194,8 @@ pub enum Output {
         /// What.
         message: Message,
     },
-    /// Store envelopes and blobs of one document in one transaction, with [`due_peers`] of the result.
+    /// Store envelopes, blobs and proofs of one document in one transaction, with [`due_peers`] of the
+    /// result.
     Store {
         /// The document.
         doc: DocId,
@@ -198,6 +203,9 @@ pub enum Output {
         envelopes: Vec<Arrival>,
         /// Small blobs that came along; their commitments hold.
         blobs: Vec<InlineBlob>,
+        /// Proofs that an author of the document equivocated; kept for as long as the document is, and a
+        /// person is warned.
+        proofs: Vec<Proof>,
         /// How pressing: [`Lane::Backfill`] is catching up and rings nobody.
         lane: Lane,
     },
@@ -394,6 +402,7 @@ impl Replica {
         }
         match message {
             Arrived::Items(items) => self.handle_items(peer, lane, items, shelf),
+            Arrived::Proof(proof) => self.handle_proof(peer, lane, proof, shelf),
             Arrived::Plain(Message::Have(have)) => self.handle_have(peer, lane, have, shelf),
             Arrived::Plain(Message::Want(want)) => self.handle_want(peer, lane, &want, shelf),
             Arrived::Plain(Message::DigestRoot(root)) => self.handle_digest_root(peer, &root, shelf),
@@ -411,8 +420,8 @@ impl Replica {
                 | Message::BlobPiece(_)
                 | Message::BlobNone(_),
             ) => {}
-            // Checked into `Arrived::Items` before they come here.
-            Arrived::Plain(Message::Body(_) | Message::Answer(_)) => {}
+            // Checked into `Arrived::Items` or `Arrived::Proof` before they come here.
+            Arrived::Plain(Message::Body(_) | Message::Answer(_) | Message::Proof(_)) => {}
         }
     }
 }

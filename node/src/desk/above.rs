@@ -189,6 +189,7 @@ impl Desk {
                 shared_documents: link.shared_documents,
                 refused: refused + link.blamed,
                 last_refusal: last_refusal.or_else(|| link.last_fault.map(|fault| fault.to_string())),
+                equivocations: r.equivocations_of(member.id)?,
             });
         }
         views.sort_by(|a, b| a.name.cmp(&b.name));

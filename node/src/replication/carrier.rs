@@ -10,6 +10,7 @@ use federation::peers::{PeerState, Peers};
 use protocol::envelope::SignedEnvelope;
 use protocol::ids::{BlobId, DocId, MemberId, commitment};
 use protocol::message::{InlineBlob, Lane};
+use protocol::proof::Proof;
 use protocol::replica::{Arrival, Input as ReplicaInput, Output as ReplicaOutput};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -17,6 +18,13 @@ use tokio::task::JoinSet;
 use super::{Bridge, Contacts, NodeRosters, Work, Works};
 use crate::desk::{Desk, Link, LinkState};
 use crate::store::{self, Queue, StagedBlob, Tx, WriteError};
+
+/// What is stored of a document in one transaction.
+struct Coming {
+    envelopes: Vec<Arrival>,
+    blobs: Vec<InlineBlob>,
+    proofs: Vec<Proof>,
+}
 
 /// Small writes in one transaction.
 const SMALL_WRITES_MAX: usize = 256;
@@ -87,8 +95,8 @@ impl Carrier {
 
     async fn carry_out(&self, work: Work) {
         match work {
-            ReplicaOutput::Store { doc, envelopes, blobs, lane } => {
-                self.store(doc, envelopes, blobs, lane).await;
+            ReplicaOutput::Store { doc, envelopes, blobs, proofs, lane } => {
+                self.store(doc, Coming { envelopes, blobs, proofs }, lane).await;
             }
             ReplicaOutput::FetchBlob { doc, blob, candidates } => self.fetch(doc, blob.id, &candidates).await,
             ReplicaOutput::OfferRoster { peer, bytes } => match self.rosters.take_signed(&bytes).await {
@@ -130,8 +138,8 @@ impl Carrier {
         }
     }
 
-    async fn store(&self, doc: DocId, envelopes: Vec<Arrival>, blobs: Vec<InlineBlob>, lane: Lane) {
-        let answer = match self.try_store(envelopes, blobs, lane).await {
+    async fn store(&self, doc: DocId, coming: Coming, lane: Lane) {
+        let answer = match self.try_store(coming, lane).await {
             Ok(()) => ReplicaInput::Stored { doc },
             Err(error) => {
                 tracing::warn!(%doc, %error, "what a peer sent could not be stored");
@@ -141,12 +149,8 @@ impl Carrier {
         self.tell(answer).await;
     }
 
-    async fn try_store(
-        &self,
-        envelopes: Vec<Arrival>,
-        blobs: Vec<InlineBlob>,
-        lane: Lane,
-    ) -> Result<(), WriteError> {
+    async fn try_store(&self, coming: Coming, lane: Lane) -> Result<(), WriteError> {
+        let Coming { envelopes, blobs, proofs } = coming;
         let store = self.desk.store();
         let mut staged: Vec<StagedBlob> = Vec::with_capacity(blobs.len());
         for blob in blobs {
@@ -165,6 +169,9 @@ impl Carrier {
                 for arrival in &envelopes {
                     let how = store::Arrival { from: arrival.from, age: arrival.age };
                     tx.take_in(&arrival.envelope, how)?;
+                }
+                for proof in &proofs {
+                    tx.take_proof(proof)?;
                 }
                 Ok(())
             })

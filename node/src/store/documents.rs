@@ -21,6 +21,7 @@ use crate::store::WriteError;
 use crate::store::events::What;
 use crate::store::limits::{DOCUMENTS_CACHED_MAX, REFUSALS_KEPT_MAX};
 use crate::store::people::{PersonId, millis};
+use crate::store::proofs::names;
 use crate::store::reader::Reader;
 use crate::store::tx::Tx;
 
@@ -175,7 +176,7 @@ impl Tx<'_> {
     }
 
     /// The parsed document, out of the cache or the log. Put back by `keep`, or read anew.
-    fn take_document(&mut self, doc: DocId) -> Result<Option<Document>, WriteError> {
+    pub(super) fn take_document(&mut self, doc: DocId) -> Result<Option<Document>, WriteError> {
         match self.writing.documents.take(doc) {
             Some(document) => Ok(Some(document)),
             None => self.reader().document(doc),
@@ -189,7 +190,8 @@ impl Tx<'_> {
         arrival: Option<Arrival>,
     ) -> Result<(), WriteError> {
         let doc = envelope.header().doc;
-        self.writing.job.touched.push(doc);
+        self.touch(doc);
+        let proofs = names(&document);
         let new = document
             .insert(envelope.clone())
             .map_err(|_| WriteError::Broken("an envelope came before its parents".into()))?;
@@ -201,14 +203,30 @@ impl Tx<'_> {
         if envelope.header().is_genesis() {
             self.keep_arrival(envelope, arrival)?;
         }
+        self.keep_proofs(&document, &proofs)?;
         self.failpoint("derive")?;
-        self.derive(doc, &document)?;
-        self.set_due(doc, &document)?;
-        self.failpoint("event")?;
-        let what = if class_of(&document) == Class::Incident { What::Incident } else { What::Figures };
-        self.event(what, Some(doc))?;
-        self.writing.documents.put(doc, document);
+        self.bring_up_to_date(doc, &document)?;
+        self.put_document(doc, document);
         Ok(())
+    }
+
+    /// What hangs on a document that changed.
+    pub(super) fn bring_up_to_date(&mut self, doc: DocId, document: &Document) -> Result<(), WriteError> {
+        self.derive(doc, document)?;
+        self.set_due(doc, document)?;
+        self.failpoint("event")?;
+        let what = if class_of(document) == Class::Incident { What::Incident } else { What::Figures };
+        self.event(what, Some(doc))
+    }
+
+    /// The document is forgotten by the cache if the job is undone.
+    pub(super) fn touch(&mut self, doc: DocId) {
+        self.writing.job.touched.push(doc);
+    }
+
+    /// Gives a document back to the cache.
+    pub(super) fn put_document(&mut self, doc: DocId, document: Document) {
+        self.writing.documents.put(doc, document);
     }
 
     fn keep_bytes(
@@ -288,6 +306,9 @@ impl Tx<'_> {
             member.execute(params![doc.0, id.0])?;
         }
         drop(member);
+        if document.proofs().next().is_some() || document.retired().is_some() {
+            self.narrow_audience(doc, &audience)?;
+        }
         match class {
             Class::Incident => self.derive_incident(doc, document, &rosters),
             Class::Summary => self.derive_figures(document, &rosters),
@@ -343,6 +364,9 @@ impl Reader<'_> {
             document
                 .insert(envelope)
                 .map_err(|_| WriteError::Broken("the log holds a child before its parents".into()))?;
+        }
+        for proof in self.proofs(doc)? {
+            document.add_proof(proof);
         }
         Ok((!document.is_empty()).then_some(document))
     }

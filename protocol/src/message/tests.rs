@@ -54,6 +54,7 @@ fn one_of_each() -> Vec<Message> {
         Message::Have(Have { doc, page: 15, last: true, asks: false, heads: ids(HEADS_MAX) }),
         Message::Want(Want { doc, ids: ids(WANT_IDS_MAX), held: ids(HELD_IDS_MAX) }),
         Message::Answer(items),
+        Message::Proof(proof_page()),
         Message::DigestRoot(DigestRoot { hash: hash(6), documents: 12, asks: true }),
         Message::DigestChildren(DigestChildren {
             prefix: Prefix(vec![15; 16]),
@@ -73,6 +74,21 @@ fn one_of_each() -> Vec<Message> {
         }),
         Message::BlobNone(blob),
     ]
+}
+
+/// A full page of the largest statements.
+fn proof_page() -> ProofPage {
+    let federation = Federation::new(2);
+    let envelope = Scribe::new(&federation).open(0, &[1]);
+    let mut bytes = Vec::new();
+    let mut header = envelope.header().clone();
+    header.parents = ids(crate::limits::PARENTS_MAX);
+    let blob = |n| crate::envelope::BlobRef { class: crate::envelope::BlobClass::Shared, id: BlobId(id(n).0) };
+    header.blobs = (0..BLOBS_MAX).map(blob).collect();
+    let signature = vec![7; crate::limits::SIGNATURE_BYTES_MAX];
+    let largest = SignedEnvelope::assemble(header, Vec::new(), signature);
+    bytes.resize_with(STATEMENTS_MAX, || Statement::of(&largest));
+    ProofPage { doc: DocId(id(1).0), page: 2, last: true, statements: bytes }
 }
 
 #[test]
@@ -134,6 +150,8 @@ fn list_above_its_limit_does_not_parse() {
         roster(0, 1, ROSTER_PIECE_BYTES + 1),
         Message::Contact(vec![0; CONTACT_BYTES_MAX + 1]),
         Message::RosterWant(crate::limits::INTEGER_MAX + 1),
+        Message::Proof(ProofPage { page: 3, ..proof_page() }),
+        Message::Proof(ProofPage { statements: vec![proof_page().statements.remove(0); 33], ..proof_page() }),
     ];
     for message in over {
         assert!(Message::decode(&message.encode()).is_err(), "{message:?}");

@@ -3,7 +3,8 @@
 
 use crate::envelope::{Signed, SignedEnvelope, VerifiedEnvelope, VerifyError, strictly};
 use crate::ids::{DocId, EnvelopeId, Millis, commitment};
-use crate::message::{InlineBlob, Items, Message};
+use crate::message::{InlineBlob, Items, Message, ProofPage};
+use crate::proof::{StatementError, VerifiedStatement};
 use crate::roster::RosterChain;
 
 /// What is wrong with a copy that proves nothing.
@@ -24,6 +25,9 @@ pub enum Fault {
     /// A blob's content is not what its commitment says.
     #[error("a blob's content is not what its commitment says")]
     Commitment,
+    /// What it sends as a proof of equivocation proves none.
+    #[error("what it sends as a proof of equivocation proves none")]
+    NoProof,
 }
 
 /// An envelope after its signature was looked at.
@@ -61,11 +65,28 @@ pub struct ArrivedItems {
     pub items: Vec<ArrivedItem>,
 }
 
+/// A page of a proof after its signatures were looked at.
+#[derive(Debug, Clone)]
+pub struct ArrivedProof {
+    /// The document that the message names.
+    pub doc: DocId,
+    /// Which page.
+    pub page: u8,
+    /// True for the last one.
+    pub last: bool,
+    /// The statements; none if one of them names a roster version that is not here.
+    pub statements: Option<Vec<VerifiedStatement>>,
+    /// The first statement that is worth nothing, and why.
+    pub fault: Option<(EnvelopeId, Fault)>,
+}
+
 /// A message ready for [`super::Replica::handle`].
 #[derive(Debug, Clone)]
 pub enum Arrived {
     /// A `body` or an `answer`.
     Items(ArrivedItems),
+    /// A `proof`.
+    Proof(ArrivedProof),
     /// Any other message.
     Plain(Message),
 }
@@ -88,6 +109,7 @@ impl Arrived {
             Message::Body(items) | Message::Answer(items) => {
                 Arrived::Items(check_items(items, answer, rosters, holds))
             }
+            Message::Proof(page) => Arrived::Proof(check_proof(page, rosters, holds)),
             plain @ (Message::Welcome(_)
             | Message::Ping(_)
             | Message::Pong(_)
@@ -124,6 +146,34 @@ fn check_items(
         ArrivedItem { age: item.age, envelope, spoiled_blob: blobs.len() < count, blobs }
     });
     ArrivedItems { doc, answer, items: items.collect() }
+}
+
+fn check_proof(
+    page: ProofPage,
+    rosters: &RosterChain,
+    holds: &dyn Fn(&Signed<'_>) -> bool,
+) -> ArrivedProof {
+    let ProofPage { doc, page, last, statements } = page;
+    let mut arrived = ArrivedProof { doc, page, last, statements: None, fault: None };
+    let mut verified = Vec::with_capacity(statements.len());
+    for statement in statements {
+        let id = statement.id();
+        if statement.header().doc != doc {
+            arrived.fault = Some((id, Fault::OtherDocument));
+            return arrived;
+        }
+        match statement.verify_by(rosters, holds) {
+            Ok(statement) => verified.push(statement),
+            Err(StatementError::UnknownRoster) => return arrived,
+            Err(StatementError::Key) => arrived.fault = Some((id, Fault::UnknownKey)),
+            Err(StatementError::BadSignature) => arrived.fault = Some((id, Fault::BadSignature)),
+        }
+        if arrived.fault.is_some() {
+            return arrived;
+        }
+    }
+    arrived.statements = Some(verified);
+    arrived
 }
 
 pub(super) fn check_envelope(envelope: SignedEnvelope, doc: &DocId, rosters: &RosterChain) -> Checked {

@@ -58,8 +58,9 @@ impl Bench {
         for output in outputs {
             match output {
                 Output::Send { peer, lane, message } => sent.push((peer, lane, message)),
-                Output::Store { doc, envelopes, blobs, .. } => {
+                Output::Store { doc, envelopes, blobs, proofs, .. } => {
                     self.disk.store(self.now, doc, &envelopes, blobs);
+                    self.disk.keep_proofs(self.now, doc, proofs);
                     sent.extend(self.settle(Input::Stored { doc }));
                 }
                 Output::RecordRefusal { id, refusal, .. } => _ = self.disk.refused.insert(id, refusal),

@@ -15,6 +15,7 @@ use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, MemberId};
 use crate::limits::{HEADS_MAX, HELD_IDS_MAX, REFUSALS_KEPT_MAX, WANT_IDS_MAX};
 use crate::message::{Have, InlineBlob, Item, Items, Lane, Message, Want};
+use crate::proof::Proof;
 
 /// What became of envelopes on their way in.
 #[derive(Debug, Default)]
@@ -38,7 +39,7 @@ impl Replica {
 
     /// Tells a peer our heads.
     pub(super) fn send_have(&mut self, peer: MemberId, doc: DocId, view: &View, asks: bool, lane: Lane) {
-        for page in Have::pages(doc, &view.document.heads(), asks) {
+        for page in Have::pages(doc, &view.document.standing(), asks) {
             self.send(peer, lane, Message::Have(page));
         }
     }
@@ -104,7 +105,9 @@ impl Replica {
         };
         let told = talk.told.iter().flatten().copied();
         // To a peer that may not see it, a document that is here looks like one that is not.
-        let here = |id: &EnvelopeId| if mine { ahead.contains(id) } else { talk.sent.contains(id) };
+        let known = |id: &EnvelopeId| mine && (ahead.contains(id) || ahead.proof(id).is_some());
+        // What the peer sent and this node judged is not asked for again, also if it was not kept.
+        let here = |id: &EnvelopeId| known(id) || talk.sent.contains(id);
         told.filter(|id| !here(id) && !self.is_refused(id, shelf)).collect()
     }
 
@@ -171,6 +174,7 @@ impl Replica {
             .map(|(_, e)| e.id())
             .collect();
         let mut items = self.items(&peer, &view, &lacking, shelf);
+        self.send_proofs(peer, lane, &view, &want.ids);
         self.send(peer, lane, Message::Answer(Items::fill(doc, &mut items)));
     }
 
@@ -287,7 +291,8 @@ impl Replica {
         if work.is_empty() {
             return intake;
         }
-        let mut ahead = self.loaded.ahead(&doc, shelf, &self.rosters);
+        let before = self.loaded.ahead(&doc, shelf, &self.rosters);
+        let mut ahead = Arc::clone(&before);
         let mut admitted: Vec<(Parked, Arrival)> = Vec::new();
         loop {
             let before = work.len();
@@ -311,9 +316,8 @@ impl Replica {
         }
         if !admitted.is_empty() {
             let view = View::of(ahead, &self.rosters).filter(|view| view.entitled(&self.me));
-            intake.stores = view.is_some();
             match view {
-                Some(view) => self.queue(doc, view, admitted),
+                Some(view) => intake.stores = self.queue_agreed(doc, view, &before, admitted),
                 // It does not name us: kept aside, not shown, not advertised, never due.
                 None => work.extend(admitted.into_iter().map(|(parked, _)| parked)),
             }
@@ -395,8 +399,44 @@ impl Replica {
         self.refusals.contains(id) || shelf.refused(id)
     }
 
-    fn queue(&mut self, doc: DocId, view: View, admitted: Vec<(Parked, Arrival)>) {
-        let mut batch = Batch::default();
+    /// Queues what belongs to the document, with what it proves. What an author proven to equivocate says
+    /// and nobody else built on is let go, and so is what comes beside a retire: they could be any number.
+    fn queue_agreed(
+        &mut self,
+        doc: DocId,
+        mut view: View,
+        before: &Document,
+        mut admitted: Vec<(Parked, Arrival)>,
+    ) -> bool {
+        let new = view.document.proofs().filter(|proof| !before.knows_proof(proof));
+        let proofs: Vec<Proof> = new.map(|proof| proof.as_ref().clone()).collect();
+        let (kept, loose): (Vec<_>, Vec<_>) =
+            admitted.into_iter().partition(|(_, arrival)| view.document.agrees_on(&arrival.envelope.id()));
+        admitted = kept;
+        if !loose.is_empty() {
+            let mut document = before.clone();
+            for (_, arrival) in &admitted {
+                document.insert(arrival.envelope.clone()).expect("what is agreed on holds its parents");
+            }
+            for proof in &proofs {
+                document.add_proof(proof.clone());
+            }
+            let Some(smaller) = View::of(Arc::new(document), &self.rosters) else { return false };
+            view = smaller;
+            let senders: BTreeMap<MemberId, Lane> = loose.iter().map(|(p, _)| (p.peer, p.lane)).collect();
+            for (peer, lane) in senders.into_iter().filter(|(peer, _)| !view.entitled(peer)) {
+                self.disabuse(peer, doc, lane);
+            }
+        }
+        let stores = !admitted.is_empty() || !proofs.is_empty();
+        if stores {
+            self.queue(doc, view, admitted, proofs);
+        }
+        stores
+    }
+
+    fn queue(&mut self, doc: DocId, view: View, admitted: Vec<(Parked, Arrival)>, proofs: Vec<Proof>) {
+        let mut batch = Batch { proofs, ..Batch::default() };
         for (parked, arrival) in admitted {
             // A lane is the peer's word; the document's own urgency caps it.
             let lane = view.lane(parked.lane != Lane::Backfill).max(parked.lane);
@@ -421,8 +461,8 @@ impl Replica {
     pub(super) fn start_store(&mut self, doc: DocId) {
         if let Some(batch) = self.loaded.next_batch(&doc) {
             let (envelopes, blobs) = (batch.envelopes.clone(), batch.blobs.clone());
-            let lane = batch.lane.unwrap_or(Lane::Normal);
-            self.out.push_back(Output::Store { doc, envelopes, blobs, lane });
+            let (proofs, lane) = (batch.proofs.clone(), batch.lane.unwrap_or(Lane::Normal));
+            self.out.push_back(Output::Store { doc, envelopes, blobs, proofs, lane });
         }
     }
 

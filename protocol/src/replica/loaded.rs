@@ -12,6 +12,7 @@ use crate::ids::{DocId, MemberId};
 use crate::limits::DOCUMENTS_LOADED_MAX;
 use crate::message::{InlineBlob, Lane};
 use crate::operation::peek_genesis;
+use crate::proof::Proof;
 use crate::roster::RosterChain;
 
 /// A document and what it says.
@@ -58,10 +59,17 @@ impl View {
 pub(super) struct Batch {
     pub envelopes: Vec<Arrival>,
     pub blobs: Vec<InlineBlob>,
+    pub proofs: Vec<Proof>,
     /// The most pressing lane that any of them came on.
     pub lane: Option<Lane>,
     /// Who is owed a receipt, and on which lane.
     pub owed: BTreeMap<MemberId, Lane>,
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.envelopes.is_empty() && self.proofs.is_empty()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +84,7 @@ struct Entry {
 
 impl Entry {
     fn idle(&self) -> bool {
-        self.storing.is_none() && self.waiting.envelopes.is_empty()
+        self.storing.is_none() && self.waiting.is_empty()
     }
 
     /// Rebuilds `ahead` from what is committed and what is not.
@@ -86,10 +94,14 @@ impl Entry {
             return;
         }
         let mut document = self.view.as_ref().map_or_else(Document::default, |view| (*view.document).clone());
-        let storing = self.storing.iter().flat_map(|batch| &batch.envelopes);
-        for arrival in storing.chain(&self.waiting.envelopes) {
-            // A parent that failed to be stored takes its children along; they come again.
-            _ = document.insert(arrival.envelope.clone());
+        for batch in self.storing.iter().chain([&self.waiting]) {
+            for arrival in &batch.envelopes {
+                // A parent that failed to be stored takes its children along; they come again.
+                _ = document.insert(arrival.envelope.clone());
+            }
+            for proof in &batch.proofs {
+                document.add_proof(proof.clone());
+            }
         }
         self.ahead = Some(Arc::new(document));
     }
@@ -119,6 +131,11 @@ impl Loaded {
         Some(view)
     }
 
+    /// What is committed of a document that is in memory.
+    pub fn committed(&self, doc: &DocId) -> Option<View> {
+        self.entries.get(doc).and_then(|entry| entry.view.clone())
+    }
+
     /// What is committed and what is on its way into the store.
     pub fn ahead(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Arc<Document> {
         let ahead = self.entries.get(doc).and_then(|entry| entry.ahead.clone());
@@ -141,6 +158,7 @@ impl Loaded {
         entry.ahead = Some(ahead);
         entry.waiting.envelopes.extend(batch.envelopes);
         entry.waiting.blobs.extend(batch.blobs);
+        entry.waiting.proofs.extend(batch.proofs);
         entry.waiting.lane = [entry.waiting.lane, batch.lane].into_iter().flatten().min();
         for (peer, lane) in batch.owed {
             let owed = entry.waiting.owed.entry(peer).or_insert(lane);
@@ -151,7 +169,7 @@ impl Loaded {
     /// Owes a peer a receipt for what is on its way into the store; false if nothing is.
     pub fn owe(&mut self, doc: &DocId, peer: MemberId, lane: Lane) -> bool {
         let Some(entry) = self.entries.get_mut(doc).filter(|entry| !entry.idle()) else { return false };
-        let batch = if entry.waiting.envelopes.is_empty() {
+        let batch = if entry.waiting.is_empty() {
             entry.storing.as_mut()
         } else {
             Some(&mut entry.waiting)
@@ -165,7 +183,7 @@ impl Loaded {
     /// The next batch to store, unless one of this document is being stored.
     pub fn next_batch(&mut self, doc: &DocId) -> Option<&Batch> {
         let entry = self.entries.get_mut(doc)?;
-        if entry.storing.is_some() || entry.waiting.envelopes.is_empty() {
+        if entry.storing.is_some() || entry.waiting.is_empty() {
             return None;
         }
         entry.storing = Some(std::mem::take(&mut entry.waiting));
@@ -183,7 +201,11 @@ impl Loaded {
     pub fn failed(&mut self, doc: &DocId) -> BTreeSet<MemberId> {
         let Some(entry) = self.entries.remove(doc) else { return BTreeSet::new() };
         let lost = entry.storing.into_iter().chain([entry.waiting]);
-        lost.flat_map(|batch| batch.envelopes).map(|arrival| arrival.from).collect()
+        let senders = |batch: Batch| {
+            let proved = if batch.proofs.is_empty() { BTreeMap::new() } else { batch.owed };
+            batch.envelopes.into_iter().map(|arrival| arrival.from).chain(proved.into_keys())
+        };
+        lost.flat_map(senders).collect()
     }
 
     /// Forgets what documents say, after the roster changed.

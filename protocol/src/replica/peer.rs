@@ -11,6 +11,7 @@ use crate::limits::{
     DIGEST_INTERVAL_MS, DIGEST_WALK_MAX, HELD_IDS_MAX, OFFER_TIMEOUT_MS, TALKS_MAX, WANT_RETRY_MS,
 };
 use crate::message::Lane;
+use crate::proof::VerifiedStatement;
 
 /// How often a `want` is repeated before the next `have` or digest must bring it back.
 pub(super) const WANT_TRIES_MAX: u8 = 3;
@@ -24,6 +25,8 @@ pub(super) struct Talk {
     pub pages: BTreeSet<EnvelopeId>,
     /// Heads of what this peer sent on this connection and this node could judge.
     pub sent: BTreeSet<EnvelopeId>,
+    /// Pages of a proof that is not whole yet.
+    pub statements: Vec<VerifiedStatement>,
     /// Our heads and the peer's when we last asked it to come up to ours: asking the same again would
     /// go on for ever with a peer that refuses what we hold.
     pub urged: Option<(Fingerprint, BTreeSet<EnvelopeId>)>,
@@ -46,11 +49,10 @@ impl Talk {
     pub fn covers(&self, document: &Document) -> bool {
         let known: Vec<EnvelopeId> = self.told.iter().flatten().chain(&self.sent).copied().collect();
         let seen = document.closure_of_held(&known);
-        !known.is_empty()
-            && document
-                .heads()
-                .iter()
-                .all(|head| document.place(head).is_some_and(|place| seen.contains(place)))
+        let knows = |id: &EnvelopeId| {
+            document.place(id).map_or_else(|| known.contains(id), |place| seen.contains(place))
+        };
+        !known.is_empty() && document.standing().iter().all(knows)
     }
 }
 

@@ -22,7 +22,7 @@ pub fn due_peers(document: &Document, rosters: &RosterChain, me: &MemberId) -> V
     if !audience.entitled(me) {
         return Vec::new();
     }
-    let confirmed = match document.heads().as_slice() {
+    let confirmed = match document.standing().as_slice() {
         [head] => document.envelope(head).map(|head| head.header().author),
         _several => None,
     };
@@ -70,12 +70,13 @@ impl Replica {
 
     fn settle(&mut self, doc: DocId, commit: &Commit<'_>, shelf: &dyn Shelf) {
         let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) else { return };
-        if !view.entitled(&self.me) {
-            return;
+        let (at, ours) = (Fingerprint(view.document.fingerprint()), view.entitled(&self.me));
+        for (peer, digest) in &mut self.digests {
+            // A proof can take away what only an equivocator had given.
+            if ours && view.entitled(peer) { digest.set(doc, at) } else { digest.remove(&doc) }
         }
-        let at = Fingerprint(view.document.fingerprint());
-        for (_, digest) in self.digests.iter_mut().filter(|(peer, _)| view.entitled(peer)) {
-            digest.set(doc, at);
+        if !ours {
+            return;
         }
         let connected: Vec<MemberId> = self.peers.keys().copied().collect();
         for peer in connected {

@@ -38,6 +38,7 @@ impl World {
             | Message::RosterWant(_)
             | Message::Roster(_)
             | Message::Want(_)
+            | Message::Proof(_)
             | Message::DigestRoot(_)
             | Message::DigestChildren(_)
             | Message::DigestLeaf(_)
@@ -49,10 +50,11 @@ impl World {
             return Ok(());
         }
         let filed = disk.filed(&doc).ok_or("told of a document that is not on the disk")?;
-        if !ids.iter().all(|id| filed.document.contains(id)) {
+        if !ids.iter().all(|id| filed.document.contains(id) || filed.document.proof(id).is_some()) {
             return Err(format!("node {n} sent a {} of what is not on its disk", message.name()));
         }
-        let audience = &filed.fold.audience;
+        // What only an equivocator had given may go while a message about it is on its way.
+        let audience = filed.audience_of_held(&disk.rosters);
         if !audience.entitled(peer) || !audience.entitled(&disk.me) {
             return Err(format!(
                 "node {n} sent a {} that is not its own or not the receiver's",
@@ -89,7 +91,7 @@ impl World {
         let disk = &self.node(n).disk;
         let filed = disk.filed(doc).cloned().ok_or("a document that was stored is not there")?;
         let fold = &filed.fold;
-        if !fold.audience.entitled(&disk.me) {
+        if !filed.audience_of_held(&disk.rosters).entitled(&disk.me) {
             return Err(format!("node {n} holds a document that does not name it"));
         }
         if let Some(id) = new.iter().find(|id| !filed.document.contains(id)) {
@@ -153,7 +155,8 @@ impl World {
         for ghost in document.envelopes().map(|e| e.id()).filter(|id| self.ghosts.contains(id)) {
             let author = document.envelope(&ghost).map(|e| e.header().author);
             let place = document.place(&ghost);
-            let vouched = document.envelopes().enumerate().any(|(at, e)| {
+            let all = document.all();
+            let vouched = document.members(&all).any(|(at, e)| {
                 let saw = document.ancestors(at).zip(place).is_some_and(|(seen, place)| seen.contains(place));
                 saw && Some(e.header().author) != author && self.is_hostile_member(&e.header().author)
             });
@@ -177,7 +180,8 @@ impl World {
                 node.disk.filed(doc).is_some_and(|theirs| {
                     theirs.set == filed.set
                         || theirs.fold.retired.is_some()
-                        || filed.document.envelopes().all(|e| theirs.document.contains(&e.id()))
+                        || (filed.document.envelopes().all(|e| theirs.document.contains(&e.id()))
+                            && filed.document.proofs().all(|proof| theirs.document.knows_proof(proof)))
                 })
             };
             let mut theirs = self.nodes.iter().enumerate().filter(|(_, node)| node.disk.me == member);

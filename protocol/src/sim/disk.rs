@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::admission::Refusal;
+use crate::audience::Audience;
 use crate::author::{Draft, Hand, SealError, seal};
 use crate::contact::SignedContact;
 use crate::digest::Fingerprint;
@@ -15,6 +16,7 @@ use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
 use crate::limits::BLOB_INLINE_BYTES_MAX;
 use crate::message::InlineBlob;
 use crate::operation::Operation;
+use crate::proof::Proof;
 use crate::replica::{Arrival, DueOrder, DueRow, Shelf, due_peers};
 use crate::roster::RosterChain;
 
@@ -25,7 +27,7 @@ pub struct Filed {
     pub document: Arc<Document>,
     /// What it says.
     pub fold: Arc<Fold>,
-    /// All its envelopes' ids, folded into one: equal for equal sets, whatever their order.
+    /// Its fingerprint: equal for equal sets of envelopes and proofs, whatever their order.
     pub set: [u8; 32],
 }
 
@@ -40,8 +42,23 @@ impl Filed {
     /// True if the member may hold a blob that an envelope of this document names.
     #[must_use]
     pub fn entitled_to_blob(&self, member: &MemberId, blob: &BlobRef) -> bool {
+        self.entitled_by(&self.fold.audience, member, blob)
+    }
+
+    /// As [`Filed::entitled_to_blob`], by another audience.
+    #[must_use]
+    pub fn entitled_by(&self, audience: &Audience, member: &MemberId, blob: &BlobRef) -> bool {
         let class = if self.fold.released.contains(&blob.id) { BlobClass::Shared } else { blob.class };
-        self.fold.audience.entitled_to_blob(member, class) && !self.fold.redacted.contains_key(&blob.id)
+        audience.entitled_to_blob(member, class) && !self.fold.redacted.contains_key(&blob.id)
+    }
+
+    /// The audience over everything held: whom an equivocator had let in keeps what it took in.
+    #[must_use]
+    pub fn audience_of_held(&self, rosters: &RosterChain) -> Audience {
+        if self.document.proofs().next().is_none() && self.fold.retired.is_none() {
+            return self.fold.audience.clone();
+        }
+        Audience::over(&self.document, &self.document.all_held(), rosters)
     }
 }
 
@@ -150,27 +167,38 @@ impl Disk {
         blobs: Vec<InlineBlob>,
     ) {
         let before = self.documents.get(&doc);
-        let mut set = before.map(|filed| filed.set).unwrap_or_default();
         let mut document = before.map(|filed| (*filed.document).clone()).unwrap_or_default();
-        let count = document.len();
         for (envelope, written) in envelopes {
             let id = envelope.id();
             if document.insert(envelope) == Ok(true) {
                 self.written.entry(id).or_insert(written);
-                set.iter_mut().zip(id.0).for_each(|(byte, more)| *byte ^= more);
             }
         }
-        let Some(fold) = Fold::of(&document, &self.rosters) else { return };
         for blob in blobs {
             self.blobs.insert(blob.id, blob);
         }
+        self.file(now, doc, document);
+    }
+
+    /// Keeps proofs of equivocation.
+    pub fn keep_proofs(&mut self, now: Millis, doc: DocId, proofs: Vec<Proof>) {
+        let Some(filed) = self.documents.get(&doc) else { return };
+        let mut document = (*filed.document).clone();
+        if proofs.into_iter().fold(false, |new, proof| document.add_proof(proof) || new) {
+            self.file(now, doc, document);
+        }
+    }
+
+    /// Files a document that changed, with exactly the rows of `due` that it asks for now.
+    fn file(&mut self, now: Millis, doc: DocId, document: Document) {
+        let Some(fold) = Fold::of(&document, &self.rosters) else { return };
         self.blobs.retain(|blob, _| !fold.redacted.contains_key(blob));
-        if document.len() == count {
+        let (set, document) = (document.fingerprint(), Arc::new(document));
+        let lacking: BTreeSet<MemberId> = due_peers(&document, &self.rosters, &self.me).into_iter().collect();
+        let before = self.documents.insert(doc, Filed { document, fold: Arc::new(fold), set });
+        if before.is_some_and(|before| before.set == set) {
             return;
         }
-        let document = Arc::new(document);
-        let lacking: BTreeSet<MemberId> = due_peers(&document, &self.rosters, &self.me).into_iter().collect();
-        self.documents.insert(doc, Filed { document, fold: Arc::new(fold), set });
         for (peer, rows) in &mut self.due {
             if !lacking.contains(peer) {
                 rows.remove(&doc);

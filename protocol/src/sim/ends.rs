@@ -8,6 +8,7 @@ use super::world::{World, pair};
 use crate::derive;
 use crate::digest::Digest;
 use crate::document::Document;
+use crate::envelope::BlobRef;
 use crate::fold::Fold;
 use crate::ids::DocId;
 use crate::replica::Shelf;
@@ -96,7 +97,9 @@ impl World {
     fn holders(&self) -> BTreeMap<DocId, Vec<(usize, &Node)>> {
         let mut holders: BTreeMap<DocId, Vec<(usize, &Node)>> = BTreeMap::new();
         for (n, node) in self.counted() {
-            for (doc, _) in node.disk.documents.iter() {
+            // Whom only an equivocator had let in is not told any more.
+            let theirs = |(_, filed): &(&DocId, &Filed)| filed.fold.audience.entitled(&node.disk.me);
+            for (doc, _) in node.disk.documents.iter().filter(theirs) {
                 holders.entry(*doc).or_default().push((n, node));
             }
         }
@@ -178,8 +181,10 @@ impl World {
     fn check_blobs(&self, n: usize, node: &Node) -> Result<(), String> {
         let mut may = BTreeSet::new();
         for (_, filed) in node.disk.documents.iter() {
-            let named = filed.document.envelopes().flat_map(|e| &e.header().blobs);
-            may.extend(named.filter(|blob| filed.entitled_to_blob(&node.disk.me, blob)).map(|blob| blob.id));
+            let audience = filed.audience_of_held(&node.disk.rosters);
+            let named = filed.document.held().flat_map(|e| &e.header().blobs);
+            let ours = |blob: &&BlobRef| filed.entitled_by(&audience, &node.disk.me, blob);
+            may.extend(named.filter(ours).map(|blob| blob.id));
         }
         match node.disk.blobs.keys().find(|blob| !may.contains(blob)) {
             None => Ok(()),

@@ -33,6 +33,7 @@ impl World {
             | Message::Roster(_)
             | Message::Have(_)
             | Message::Want(_)
+            | Message::Proof(_)
             | Message::DigestRoot(_)
             | Message::DigestChildren(_)
             | Message::DigestLeaf(_)

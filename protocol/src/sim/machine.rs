@@ -55,8 +55,8 @@ impl World {
                     self.send(n, &peer, lane, &message);
                 }
             }
-            Output::Store { doc, envelopes, blobs, .. } => {
-                self.queue(n, Write::Store { doc, envelopes, blobs });
+            Output::Store { doc, envelopes, blobs, proofs, .. } => {
+                self.queue(n, Write::Store { doc, envelopes, blobs, proofs });
             }
             Output::RecordRefusal { id, refusal, bytes, .. } => {
                 self.report.rejected += 1;
@@ -144,13 +144,14 @@ impl World {
         let wall = self.node(n).wall(now);
         match write {
             Write::Local { doc, draft, blobs } => self.write_local(n, doc, &draft, blobs)?,
-            Write::Store { doc, envelopes, blobs } => {
+            Write::Store { doc, envelopes, blobs, proofs } => {
                 let fails = !self.calm() && self.dice.chance(self.settings.store_failures_per_mille);
                 let input = if fails { Input::StoreFailed { doc } } else { Input::Stored { doc } };
                 if fails {
                     self.report.count("store failed");
                 } else {
                     self.node_mut(n).disk.store(wall, doc, &envelopes, blobs);
+                    self.node_mut(n).disk.keep_proofs(wall, doc, proofs);
                     let new: Vec<EnvelopeId> = envelopes.iter().map(|e| e.envelope.id()).collect();
                     self.changed(n, &doc, &new)?;
                 }

@@ -9,6 +9,7 @@ use crate::author::Draft;
 use crate::digest::Fingerprint;
 use crate::ids::{DocId, EnvelopeId, MemberId, Millis};
 use crate::message::InlineBlob;
+use crate::proof::Proof;
 use crate::replica::{Arrival, Replica};
 
 /// Something that waits for the writer.
@@ -31,6 +32,8 @@ pub enum Write {
         envelopes: Vec<Arrival>,
         /// Small blobs.
         blobs: Vec<InlineBlob>,
+        /// Proofs of equivocation.
+        proofs: Vec<Proof>,
     },
     /// A blob that was fetched.
     Blob(InlineBlob),

@@ -239,6 +239,7 @@ fn peers() -> Vec<PeerView> {
         shared_documents: 1_240,
         refused: due,
         last_refusal: (due > 0).then(|| "bad_signature".to_owned()),
+        equivocations: 0,
     };
     vec![
         peer("San Joaquín", "connected", 0),

@@ -1,0 +1,89 @@
+//! Proofs of equivocation on their way: told of by name among the heads, wanted by that name, and kept
+//! like everything else before anybody is told.
+
+use std::collections::BTreeSet;
+
+use super::arrival::{ArrivedProof, Fault};
+use super::loaded::{Batch, View};
+use super::{Output, Replica, Shelf};
+use crate::ids::{DocId, EnvelopeId, MemberId};
+use crate::limits::{PROOF_PAGES_MAX, STATEMENTS_MAX};
+use crate::message::{Lane, Message, ProofPage};
+use crate::proof::Proof;
+
+impl Replica {
+    /// Sends those of the wanted ids that are proofs.
+    pub(super) fn send_proofs(&mut self, peer: MemberId, lane: Lane, view: &View, wanted: &[EnvelopeId]) {
+        if view.document.retired().is_some() {
+            return;
+        }
+        let proofs = view.document.proofs().filter(|proof| wanted.binary_search(&proof.id()).is_ok());
+        let pages: Vec<ProofPage> = proofs.flat_map(|proof| ProofPage::pages(proof)).collect();
+        for page in pages {
+            self.send(peer, lane, Message::Proof(page));
+        }
+    }
+
+    /// A peer holds the document by the word of an equivocator alone: nobody else tells it of the proof,
+    /// since for everybody who knows the proof the document is not that peer's.
+    pub(super) fn disabuse(&mut self, peer: MemberId, doc: DocId, lane: Lane) {
+        if let Some(state) = self.peers.get_mut(&peer) {
+            // Should this be lost, what it holds is asked for again, and answered so again.
+            state.forget_sent(&doc);
+        }
+        let Some(view) = self.loaded.committed(&doc) else { return };
+        let proofs: BTreeSet<EnvelopeId> = view.document.proofs().map(|proof| proof.id()).collect();
+        self.send_proofs(peer, lane, &view, &proofs.into_iter().collect::<Vec<_>>());
+    }
+
+    /// Takes a page of a proof; with the last one, the proof, if it says more than is known.
+    pub(super) fn handle_proof(
+        &mut self,
+        peer: MemberId,
+        lane: Lane,
+        arrived: ArrivedProof,
+        shelf: &dyn Shelf,
+    ) {
+        let doc = arrived.doc;
+        if self.view_for(&peer, &doc, shelf).is_none() {
+            return;
+        }
+        if let Some((id, fault)) = arrived.fault {
+            self.out.push_back(Output::Blame { peer, id, fault });
+            return;
+        }
+        let Some(statements) = arrived.statements else {
+            // The peer tells of it again; by then the roster is here.
+            self.ask_roster(peer);
+            return;
+        };
+        let Some(talk) = self.peers.get_mut(&peer).map(|state| state.talk(doc)) else { return };
+        if arrived.page == 0 {
+            talk.statements.clear();
+        }
+        talk.statements.extend(statements);
+        if !arrived.last && talk.statements.len() <= STATEMENTS_MAX * PROOF_PAGES_MAX {
+            return;
+        }
+        let statements = std::mem::take(&mut talk.statements);
+        let first = statements.first().map_or(EnvelopeId([0; 32]), |first| first.statement().id());
+        match Proof::of(statements) {
+            Some(proof) => {
+                talk.note_sent(proof.id(), &[]);
+                self.keep_proof(peer, doc, lane, proof, shelf);
+            }
+            None => self.out.push_back(Output::Blame { peer, id: first, fault: Fault::NoProof }),
+        }
+    }
+
+    fn keep_proof(&mut self, peer: MemberId, doc: DocId, lane: Lane, proof: Proof, shelf: &dyn Shelf) {
+        let mut ahead = self.loaded.ahead(&doc, shelf, &self.rosters);
+        if ahead.retired().is_some() || !std::sync::Arc::make_mut(&mut ahead).add_proof(proof.clone()) {
+            return;
+        }
+        let owed = [(peer, lane)].into();
+        let batch = Batch { proofs: vec![proof], lane: Some(lane), owed, ..Batch::default() };
+        self.loaded.queue(doc, ahead, batch);
+        self.start_store(doc);
+    }
+}
