@@ -174,11 +174,7 @@ struct Chains<'a> {
 }
 
 impl<'a> Chains<'a> {
-    fn of(
-        document: &'a Document,
-        counting: &'a EnvelopeSet,
-        cuts: &BTreeMap<MemberId, ChainPlace>,
-    ) -> Self {
+    fn of(document: &'a Document, counting: &'a EnvelopeSet, cuts: &BTreeMap<MemberId, ChainPlace>) -> Self {
         let mut by_author: BTreeMap<MemberId, Vec<(usize, &AdmittedEnvelope)>> = BTreeMap::new();
         for (place, envelope) in document.members(counting) {
             by_author.entry(envelope.header().author).or_default().push((place, envelope));

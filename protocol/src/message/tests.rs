@@ -83,7 +83,8 @@ fn proof_page() -> ProofPage {
     let mut bytes = Vec::new();
     let mut header = envelope.header().clone();
     header.parents = ids(crate::limits::PARENTS_MAX);
-    let blob = |n| crate::envelope::BlobRef { class: crate::envelope::BlobClass::Shared, id: BlobId(id(n).0) };
+    let blob =
+        |n| crate::envelope::BlobRef { class: crate::envelope::BlobClass::Shared, id: BlobId(id(n).0) };
     header.blobs = (0..BLOBS_MAX).map(blob).collect();
     let signature = vec![7; crate::limits::SIGNATURE_BYTES_MAX];
     let largest = SignedEnvelope::assemble(header, Vec::new(), signature);

@@ -148,11 +148,7 @@ fn check_items(
     ArrivedItems { doc, answer, items: items.collect() }
 }
 
-fn check_proof(
-    page: ProofPage,
-    rosters: &RosterChain,
-    holds: &dyn Fn(&Signed<'_>) -> bool,
-) -> ArrivedProof {
+fn check_proof(page: ProofPage, rosters: &RosterChain, holds: &dyn Fn(&Signed<'_>) -> bool) -> ArrivedProof {
     let ProofPage { doc, page, last, statements } = page;
     let mut arrived = ArrivedProof { doc, page, last, statements: None, fault: None };
     let mut verified = Vec::with_capacity(statements.len());

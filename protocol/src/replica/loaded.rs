@@ -169,11 +169,7 @@ impl Loaded {
     /// Owes a peer a receipt for what is on its way into the store; false if nothing is.
     pub fn owe(&mut self, doc: &DocId, peer: MemberId, lane: Lane) -> bool {
         let Some(entry) = self.entries.get_mut(doc).filter(|entry| !entry.idle()) else { return false };
-        let batch = if entry.waiting.is_empty() {
-            entry.storing.as_mut()
-        } else {
-            Some(&mut entry.waiting)
-        };
+        let batch = if entry.waiting.is_empty() { entry.storing.as_mut() } else { Some(&mut entry.waiting) };
         batch.is_some_and(|batch| {
             batch.owed.insert(peer, lane);
             true

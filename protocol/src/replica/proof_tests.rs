@@ -71,7 +71,8 @@ fn proofs(bench: &Bench, doc: &DocId) -> Vec<EnvelopeId> {
 }
 
 fn wanted(sent: &[Sent]) -> Vec<EnvelopeId> {
-    let wants = sent.iter().filter_map(|(_, _, m)| if let Message::Want(want) = m { Some(want) } else { None });
+    let wants =
+        sent.iter().filter_map(|(_, _, m)| if let Message::Want(want) = m { Some(want) } else { None });
     wants.flat_map(|want| want.ids.clone()).collect()
 }
 
@@ -85,7 +86,8 @@ fn second_branch_proves_and_is_told_of_and_is_not_kept_itself() {
     assert_eq!(proofs(&bench, &doc), [forked.proof.id()]);
     assert!(document.contains(&a.id()) && !document.contains(&b.id()));
     assert_eq!(document.heads(), [forked.genesis.id()]);
-    let to: Vec<MemberId> = sent.iter().filter(|(_, _, m)| *m == forked.standing(true)).map(|s| s.0).collect();
+    let to: Vec<MemberId> =
+        sent.iter().filter(|(_, _, m)| *m == forked.standing(true)).map(|s| s.0).collect();
     assert_eq!(to.len(), 3, "everybody who is connected and does not know it: {sent:?}");
     assert!((0..4).filter(|n| *n != 2).all(|n| bench.is_due(n, &doc)));
 }
@@ -231,5 +233,8 @@ fn who_was_let_in_by_an_equivocator_alone_is_shown_the_proof() {
     assert!(let_in.is_due(1, &proof.doc()));
     let_in.say(1, told(&proof));
     assert!(!let_in.is_due(1, &proof.doc()), "it keeps what it was given and speaks of it no more");
-    assert_eq!(let_in.say(1, want(proof.doc(), &[proof.id()], &[])), [(federation.id(1), Lane::Urgent, nothing(proof.doc()))]);
+    assert_eq!(
+        let_in.say(1, want(proof.doc(), &[proof.id()], &[])),
+        [(federation.id(1), Lane::Urgent, nothing(proof.doc()))]
+    );
 }
