@@ -191,6 +191,7 @@ mod tests {
     use config::territory::Territory;
     use protocol::fixture::{Federation, code};
     use protocol::kind::Kind;
+    use protocol::message::Prefix;
 
     use super::*;
     use crate::desk::{FilledAlert, FilledHousehold, Fix, NewAlert};
@@ -262,7 +263,9 @@ mod tests {
     /// As the federation's driver would: the summary documents of `from`.
     async fn send_figures(from: &Node, to: &Node) {
         let store = from.desk.store();
-        let docs = store.read_here(|r| r.shared_with(to.desk.store().member())).unwrap();
+        let docs = store
+            .read_here(|r| r.digest_below(&to.desk.store().member(), &Prefix::default(), usize::MAX))
+            .unwrap();
         for (doc, _) in docs {
             let document = store.read_here(|r| r.document(doc)).unwrap().unwrap();
             let arrival = Arrival { from: store.member(), age: Millis(1) };

@@ -54,10 +54,6 @@ impl Works {
     pub async fn next(&mut self) -> Option<Work> {
         self.queue.recv().await
     }
-    /// The next, if there is one now.
-    pub fn next_now(&mut self) -> Option<Work> {
-        self.queue.try_recv().ok()
-    }
     /// Counts what is in flight; whoever carries something out says so here when it is done.
     #[must_use]
     pub fn counter(&self) -> Arc<AtomicUsize> {
@@ -92,6 +88,7 @@ impl Bridge {
             | ReplicaOutput::Blame { .. }
             | ReplicaOutput::ClearDue { .. }
             | ReplicaOutput::SetDue { .. }
+            | ReplicaOutput::ForgetDigest { .. }
             | ReplicaOutput::InStep { .. }
             | ReplicaOutput::FetchBlob { .. }
             | ReplicaOutput::ServeBlob { .. }

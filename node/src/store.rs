@@ -12,6 +12,7 @@ use protocol::author::Hand;
 use protocol::ids::{MemberId, Millis};
 use protocol::roster::RosterChain;
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 use tokio::sync::{broadcast, watch};
 
 mod alerts;
@@ -19,6 +20,7 @@ mod audit;
 mod blobs;
 mod calendar;
 mod check;
+mod digests;
 mod documents;
 mod events;
 mod fault;
@@ -380,6 +382,10 @@ fn connect(folder: &Path) -> Result<Pair, OpenError> {
         db.pragma_update(None, "foreign_keys", true)?;
         db.pragma_update(None, "secure_delete", true)?;
         db.pragma_update(None, "trusted_schema", false)?;
+        // What undoes a job lies in memory; as a file it would be written twice over for every alert.
+        db.pragma_update(None, "temp_store", "MEMORY")?;
+        // Plans do not follow bound values, so that statements are never prepared again for them.
+        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         Ok(db)
     };
     Ok(Pair { db: open("node.db")?, keys: open("keys.db")? })

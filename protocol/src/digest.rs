@@ -21,6 +21,43 @@ impl Fingerprint {
     pub const EMPTY: Fingerprint = Fingerprint([0; 32]);
 }
 
+/// What lies below some digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The hash over it.
+    pub hash: Fingerprint,
+    /// How many documents there are.
+    pub documents: u64,
+}
+
+impl Place {
+    /// Without documents.
+    pub const EMPTY: Place = Place { hash: Fingerprint::EMPTY, documents: 0 };
+
+    /// Of few documents, one by one, in ascending order.
+    #[must_use]
+    pub fn leaf(documents: &[(DocId, Fingerprint)]) -> Place {
+        if documents.is_empty() {
+            return Place::EMPTY;
+        }
+        let mut parts = Vec::with_capacity(documents.len() * 64);
+        for (doc, fingerprint) in documents {
+            parts.extend_from_slice(&doc.0);
+            parts.extend_from_slice(&fingerprint.0);
+        }
+        let hash = Fingerprint(sha256(&[b"cuadra/digest/leaf/v1\0", &parts]));
+        Place { hash, documents: u64::try_from(documents.len()).unwrap_or(u64::MAX) }
+    }
+
+    /// Of its sixteen children.
+    #[must_use]
+    pub fn node(children: &[Place; 16]) -> Place {
+        let parts: Vec<u8> = children.iter().flat_map(|child| child.hash.0).collect();
+        let hash = Fingerprint(sha256(&[b"cuadra/digest/node/v1\0", &parts]));
+        Place { hash, documents: children.iter().map(|child| child.documents).sum() }
+    }
+}
+
 /// The documents that this node shares with one peer.
 #[derive(Debug, Clone, Default)]
 pub struct Digest {
@@ -82,7 +119,7 @@ impl Digest {
 
     /// The documents below `prefix`, ascending.
     pub fn below(&self, prefix: &Prefix) -> impl Iterator<Item = (DocId, Fingerprint)> + '_ {
-        let range = bounds(prefix).map(|(first, last)| self.documents.range(first..=last));
+        let range = prefix.bounds().map(|(first, last)| self.documents.range(first..=last));
         range.into_iter().flatten().map(|(doc, fingerprint)| (*doc, *fingerprint))
     }
 
@@ -106,22 +143,20 @@ impl Digest {
         std::array::from_fn(|digit| self.hash(&prefix.child(digit)))
     }
 
+    /// What lies below `prefix`.
+    #[must_use]
+    pub fn place(&self, prefix: &Prefix) -> Place {
+        let documents = u64::try_from(self.below(prefix).count()).unwrap_or(u64::MAX);
+        Place { hash: self.hash(prefix), documents }
+    }
+
     fn rehash(&self, prefix: &Prefix) -> Fingerprint {
-        let mut parts: Vec<u8> = Vec::new();
         if self.is_leaf(prefix) {
-            for (doc, fingerprint) in self.below(prefix) {
-                parts.extend_from_slice(&doc.0);
-                parts.extend_from_slice(&fingerprint.0);
-            }
-            if parts.is_empty() {
-                return Fingerprint::EMPTY;
-            }
-            return Fingerprint(sha256(&[b"cuadra/digest/leaf/v1\0", &parts]));
+            let documents: Vec<_> = self.below(prefix).collect();
+            return Place::leaf(&documents).hash;
         }
-        for hash in self.children(prefix) {
-            parts.extend_from_slice(&hash.0);
-        }
-        Fingerprint(sha256(&[b"cuadra/digest/node/v1\0", &parts]))
+        let child = |hash| Place { hash, documents: 0 };
+        Place::node(&self.children(prefix).map(child)).hash
     }
 
     fn forget_path(&mut self, doc: &DocId) {
@@ -142,6 +177,12 @@ impl Prefix {
         Prefix(digits.take(DIGEST_PREFIX_NIBBLES_MAX).collect())
     }
 
+    /// The first and the last document id that the place can have; none for digits that are no digits.
+    #[must_use]
+    pub fn bounds(&self) -> Option<(DocId, DocId)> {
+        bounds(&self.0)
+    }
+
     /// The place one digit further down.
     #[must_use]
     pub fn child(&self, digit: usize) -> Prefix {
@@ -150,10 +191,9 @@ impl Prefix {
     }
 }
 
-/// The first and the last document id that a place can have; none for digits that are no digits.
-fn bounds(prefix: &Prefix) -> Option<(DocId, DocId)> {
+fn bounds(digits: &[u8]) -> Option<(DocId, DocId)> {
     let (mut first, mut last) = ([0u8; 32], [0xffu8; 32]);
-    for (place, digit) in prefix.0.iter().enumerate() {
+    for (place, digit) in digits.iter().enumerate() {
         let (high, byte) = (place % 2 == 0, place / 2);
         let (first, last) = (first.get_mut(byte)?, last.get_mut(byte)?);
         if *digit > 15 {

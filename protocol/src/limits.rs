@@ -96,7 +96,7 @@ pub const DIGEST_LEAF_MAX: usize = 16;
 pub const DIGEST_PREFIX_NIBBLES_MAX: usize = 16;
 /// Digest messages answered to one peer between two comparisons. More: left to the next comparison.
 pub const DIGEST_WALK_MAX: u32 = 512;
-/// Comparisons without an equal one after which a peer's digest tree is read anew from the store.
+/// Comparisons without an equal one after which the hashes kept for a peer are dropped and made anew.
 pub const DIGESTS_UNEQUAL_MAX: u32 = 4;
 /// Documents offered to one peer and not confirmed yet. More wait their turn, urgent and newest first.
 pub const OFFERS_IN_FLIGHT_MAX: usize = 64;
@@ -104,7 +104,8 @@ pub const OFFERS_IN_FLIGHT_MAX: usize = 64;
 pub const OFFER_TIMEOUT_MS: u64 = 10_000;
 /// Rejected envelopes remembered until the store shows them as rejected. More: the oldest goes.
 pub const REFUSALS_KEPT_MAX: usize = 256;
-/// Rows of `due` cleared when a digest is equal. More: at the next equal digest.
+/// Rows of `due` cleared when a digest is equal, and documents of one place compared one by one. More: at
+/// the next equal digest; or the place is compared in parts.
 pub const DUE_CLEARED_MAX: usize = 1_024;
 /// Documents that one peer and this node are talking about. More: the one quiet for longest is
 /// forgotten, and the digest finds it again.

@@ -53,12 +53,12 @@ pub use settle::due_peers;
 
 use crate::admission::Refusal;
 use crate::contact::SignedContact;
-use crate::digest::{Digest, Fingerprint};
+use crate::digest::{Fingerprint, Place};
 use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobRef};
 use crate::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
 use crate::limits::STORES_IN_FLIGHT_MAX;
-use crate::message::{InlineBlob, Lane, Message};
+use crate::message::{InlineBlob, Lane, Message, Prefix};
 use crate::proof::Proof;
 use crate::roster::RosterChain;
 use loaded::Loaded;
@@ -76,8 +76,10 @@ pub trait Shelf {
     fn written(&self, id: &EnvelopeId) -> Option<Millis>;
     /// Rows of `due` for a peer that come after `after` in the order of [`DueRow::order`], at most `limit`.
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow>;
-    /// Every document that both this node and `peer` may hold, with its fingerprint.
-    fn shared(&self, peer: &MemberId) -> Vec<(DocId, Fingerprint)>;
+    /// What lies below some digits in the digest of the documents that both this node and `peer` may hold.
+    fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Place;
+    /// Those documents with their fingerprints, ascending, at most `limit`.
+    fn digest_below(&self, peer: &MemberId, prefix: &Prefix, limit: usize) -> Vec<(DocId, Fingerprint)>;
     /// True if a blob is here.
     fn holds_blob(&self, blob: &BlobId) -> bool;
     /// A blob of at most [`crate::limits::BLOB_INLINE_BYTES_MAX`], to ride along; none if it is larger
@@ -240,6 +242,11 @@ pub enum Output {
         /// What the peer confirmed.
         at: Fingerprint,
     },
+    /// The hashes kept of what is shared with a peer may be wrong: drop them, so that they are made anew.
+    ForgetDigest {
+        /// The peer.
+        peer: MemberId,
+    },
     /// The peer lacks something of these documents after all: set `due`.
     SetDue {
         /// The peer.
@@ -317,7 +324,6 @@ pub struct Replica {
     loaded: Loaded,
     parking: Parking,
     /// Of every peer that was connected since the roster last changed: a short cut of a link costs nothing.
-    digests: BTreeMap<MemberId, Digest>,
     fetching: BTreeMap<BlobId, Millis>,
     /// Rejected just now; the shelf may not show it yet.
     refusals: VecDeque<EnvelopeId>,
@@ -336,7 +342,6 @@ impl Replica {
             peers: BTreeMap::new(),
             loaded: Loaded::default(),
             parking: Parking::default(),
-            digests: BTreeMap::new(),
             fetching: BTreeMap::new(),
             refusals: VecDeque::new(),
             house_at: Millis(0),

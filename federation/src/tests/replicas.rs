@@ -80,6 +80,7 @@ impl Island {
             Wanted::RecordRefusal { refusal, .. } => panic!("an honest envelope was refused: {refusal:?}"),
             Wanted::Blame { fault, .. } => panic!("an honest peer was blamed: {fault}"),
             Wanted::InStep { .. }
+            | Wanted::ForgetDigest { .. }
             | Wanted::ServeBlob { .. }
             | Wanted::OfferRoster { .. }
             | Wanted::StoreContact(_)

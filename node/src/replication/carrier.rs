@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use federation::Handle;
 use federation::peers::{PeerState, Peers};
@@ -12,11 +13,14 @@ use protocol::ids::{BlobId, DocId, MemberId, commitment};
 use protocol::message::{InlineBlob, Lane};
 use protocol::proof::Proof;
 use protocol::replica::{Arrival, Input as ReplicaInput, Output as ReplicaOutput};
-use tokio::sync::watch;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use super::{Bridge, Contacts, NodeRosters, Work, Works};
 use crate::desk::{Desk, Link, LinkState};
+use crate::store::limits::DIGEST_REFRESH_MS;
 use crate::store::{self, Queue, StagedBlob, Tx, WriteError};
 
 /// What is stored of a document in one transaction.
@@ -28,6 +32,9 @@ struct Coming {
 
 /// Small writes in one transaction.
 const SMALL_WRITES_MAX: usize = 256;
+/// How long a small write waits for others, so that an alert rarely waits behind a transaction for
+/// one receipt. A receipt that is lost with the process costs one `have` more.
+const SMALL_WRITES_GATHERED: Duration = Duration::from_millis(20);
 
 /// What carrying out needs; cheap to clone.
 #[derive(Clone)]
@@ -50,47 +57,44 @@ impl Carrier {
     pub async fn run(self, mut works: Works) {
         let in_flight = works.counter();
         let mut running = JoinSet::new();
-        let mut small = Vec::new();
+        // Bounded like everything in flight: above that, the loop takes no more frames.
+        let (small, gathered) = mpsc::unbounded_channel();
+        running.spawn(self.clone().write_gathered(gathered, Arc::clone(&in_flight)));
         while let Some(work) = works.next().await {
-            self.sort(work, &mut small, &mut running, &in_flight);
-            while small.len() < SMALL_WRITES_MAX
-                && let Some(work) = works.next_now()
-            {
-                self.sort(work, &mut small, &mut running, &in_flight);
+            if is_small(&work) {
+                // It ends with the channel, after this loop.
+                let _ = small.send(work);
+            } else {
+                let (carrier, in_flight) = (self.clone(), Arc::clone(&in_flight));
+                running.spawn(async move {
+                    carrier.carry_out(work).await;
+                    in_flight.fetch_sub(1, Ordering::Relaxed);
+                });
             }
-            let count = small.len();
-            self.write_small(std::mem::take(&mut small)).await;
-            in_flight.fetch_sub(count, Ordering::Relaxed);
             while let Some(ended) = running.try_join_next() {
                 report(ended);
             }
         }
+        drop(small);
         while let Some(ended) = running.join_next().await {
             report(ended);
         }
     }
 
-    fn sort(
-        &self,
-        work: Work,
-        small: &mut Vec<Work>,
-        running: &mut JoinSet<()>,
-        in_flight: &Arc<AtomicUsize>,
-    ) {
-        if matches!(
-            work,
-            ReplicaOutput::ClearDue { .. }
-                | ReplicaOutput::SetDue { .. }
-                | ReplicaOutput::RecordRefusal { .. }
-        ) {
-            small.push(work);
-            return;
+    /// Writes small things in their order, as many in one transaction as come within a moment.
+    async fn write_gathered(self, mut small: mpsc::UnboundedReceiver<Work>, in_flight: Arc<AtomicUsize>) {
+        while let Some(first) = small.recv().await {
+            let write_at = Instant::now() + SMALL_WRITES_GATHERED;
+            let mut works = vec![first];
+            while works.len() < SMALL_WRITES_MAX
+                && let Ok(Some(work)) = timeout_at(write_at, small.recv()).await
+            {
+                works.push(work);
+            }
+            let count = works.len();
+            self.write_small(works).await;
+            in_flight.fetch_sub(count, Ordering::Relaxed);
         }
-        let (carrier, in_flight) = (self.clone(), Arc::clone(in_flight));
-        running.spawn(async move {
-            carrier.carry_out(work).await;
-            in_flight.fetch_sub(1, Ordering::Relaxed);
-        });
     }
 
     async fn carry_out(&self, work: Work) {
@@ -134,12 +138,13 @@ impl Carrier {
             | ReplicaOutput::Disconnect { .. }
             | ReplicaOutput::ClearDue { .. }
             | ReplicaOutput::SetDue { .. }
+            | ReplicaOutput::ForgetDigest { .. }
             | ReplicaOutput::RecordRefusal { .. } => {}
         }
     }
 
     async fn store(&self, doc: DocId, coming: Coming, lane: Lane) {
-        let answer = match self.try_store(coming, lane).await {
+        let answer = match self.try_store(doc, coming, lane).await {
             Ok(()) => ReplicaInput::Stored { doc },
             Err(error) => {
                 tracing::warn!(%doc, %error, "what a peer sent could not be stored");
@@ -149,7 +154,7 @@ impl Carrier {
         self.tell(answer).await;
     }
 
-    async fn try_store(&self, coming: Coming, lane: Lane) -> Result<(), WriteError> {
+    async fn try_store(&self, doc: DocId, coming: Coming, lane: Lane) -> Result<(), WriteError> {
         let Coming { envelopes, blobs, proofs } = coming;
         let store = self.desk.store();
         let mut staged: Vec<StagedBlob> = Vec::with_capacity(blobs.len());
@@ -166,10 +171,9 @@ impl Carrier {
                 for blob in &staged {
                     tx.keep_blob(blob)?;
                 }
-                for arrival in &envelopes {
-                    let how = store::Arrival { from: arrival.from, age: arrival.age };
-                    tx.take_in(&arrival.envelope, how)?;
-                }
+                let how = |one: &Arrival| store::Arrival { from: one.from, age: one.age };
+                let all: Vec<_> = envelopes.iter().map(|one| (&one.envelope, how(one))).collect();
+                tx.take_in_all(doc, &all)?;
                 for proof in &proofs {
                     tx.take_proof(proof)?;
                 }
@@ -244,7 +248,6 @@ impl Carrier {
                 _ = stop.wait_for(|stop| *stop) => return,
                 committed = commits.recv() => committed,
             };
-            use tokio::sync::broadcast::error::RecvError;
             match committed {
                 Ok(committed) => {
                     for envelope in committed.wrote.iter() {
@@ -273,6 +276,35 @@ impl Carrier {
             self.dial();
             let chain = self.desk.store().rosters().as_ref().clone();
             self.tell(ReplicaInput::RosterChanged(chain)).await;
+        }
+    }
+
+    /// Keeps the hashes of what is shared with each peer, so that a comparison reads them and makes none.
+    pub async fn keep_digests(self, mut stop: watch::Receiver<bool>) {
+        let store = self.desk.store().clone();
+        let mut commits = self.desk.commits();
+        loop {
+            if let Err(error) = store.refresh_digests().await {
+                tracing::warn!(%error, "hashes of what is shared with a peer were not kept");
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(Duration::from_millis(DIGEST_REFRESH_MS)) => {}
+            }
+            // One refresh for all that was committed meanwhile.
+            let mut changed = 0;
+            while matches!(commits.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {
+                changed += 1;
+            }
+            if changed == 0 {
+                let committed = tokio::select! {
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    committed = commits.recv() => committed,
+                };
+                if matches!(committed, Err(RecvError::Closed)) {
+                    return;
+                }
+            }
         }
     }
 
@@ -307,9 +339,23 @@ impl Carrier {
     }
 }
 
+/// Receipts and the like: worth no transaction each.
+fn is_small(work: &Work) -> bool {
+    matches!(
+        work,
+        ReplicaOutput::ClearDue { .. }
+            | ReplicaOutput::SetDue { .. }
+            | ReplicaOutput::ForgetDigest { .. }
+            | ReplicaOutput::RecordRefusal { .. }
+    )
+}
+
 fn write_one(tx: &mut Tx<'_>, work: &Work) -> Result<(), WriteError> {
     if let ReplicaOutput::ClearDue { peer, doc, at } = work {
         tx.clear_due_at(*peer, *doc, at)?;
+    }
+    if let ReplicaOutput::ForgetDigest { peer } = work {
+        tx.forget_digest(peer)?;
     }
     if let ReplicaOutput::SetDue { peer, docs } = work {
         for doc in docs {

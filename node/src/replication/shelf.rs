@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use protocol::contact::SignedContact;
-use protocol::digest::Fingerprint;
+use protocol::digest::{Fingerprint, Place};
 use protocol::document::Document;
 use protocol::envelope::BlobRef;
 use protocol::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
 use protocol::limits::BLOB_INLINE_BYTES_MAX;
-use protocol::message::InlineBlob;
+use protocol::message::{InlineBlob, Prefix};
 use protocol::replica::{DueOrder, DueRow, Shelf};
 
 use super::contacts::Contacts;
@@ -50,8 +50,14 @@ impl Shelf for NodeShelf {
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow> {
         self.read(|r| r.due_rows(*peer, after, limit))
     }
-    fn shared(&self, peer: &MemberId) -> Vec<(DocId, Fingerprint)> {
-        self.read(|r| r.shared_with(*peer))
+    fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Place {
+        self.store.read_here(|r| r.digest_place(peer, prefix)).unwrap_or_else(|error: WriteError| {
+            tracing::error!(%error, "a digest could not be read");
+            Place::EMPTY
+        })
+    }
+    fn digest_below(&self, peer: &MemberId, prefix: &Prefix, limit: usize) -> Vec<(DocId, Fingerprint)> {
+        self.read(|r| r.digest_below(peer, prefix, limit))
     }
     fn holds_blob(&self, blob: &BlobId) -> bool {
         self.read(|r| r.has_blob(blob))

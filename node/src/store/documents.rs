@@ -121,12 +121,33 @@ impl Tx<'_> {
 
     /// Stores an admitted envelope of another node. Its parents must be here.
     pub fn take_in(&mut self, envelope: &AdmittedEnvelope, arrival: Arrival) -> Result<Taken, WriteError> {
-        if self.reader().holds(&envelope.id())? {
-            return Ok(Taken::Known);
+        let new = self.take_in_all(envelope.header().doc, &[(envelope, arrival)])?;
+        Ok(if new == 0 { Taken::Known } else { Taken::New })
+    }
+
+    /// As [`Tx::take_in`], for several of one document, parents first: what is derived from it is
+    /// brought up to date once. Answers with how many were new.
+    pub fn take_in_all(
+        &mut self,
+        doc: DocId,
+        envelopes: &[(&AdmittedEnvelope, Arrival)],
+    ) -> Result<usize, WriteError> {
+        let mut new = Vec::with_capacity(envelopes.len());
+        for (envelope, arrival) in envelopes {
+            if !self.reader().holds(&envelope.id())? {
+                new.push((*envelope, *arrival));
+            }
         }
-        let document = self.take_document(envelope.header().doc)?.unwrap_or_default();
-        self.keep(envelope, document, Some(arrival))?;
-        Ok(Taken::New)
+        if new.is_empty() {
+            return Ok(0);
+        }
+        let mut document = self.take_document(doc)?.unwrap_or_default();
+        let proofs = names(&document);
+        for (envelope, arrival) in &new {
+            self.add(envelope, &mut document, Some(*arrival))?;
+        }
+        self.keep_changed(doc, document, &proofs)?;
+        Ok(new.len())
     }
 
     /// Remembers that an envelope breaks a rule, so that it is not fetched again and people see why.
@@ -189,9 +210,19 @@ impl Tx<'_> {
         mut document: Document,
         arrival: Option<Arrival>,
     ) -> Result<(), WriteError> {
-        let doc = envelope.header().doc;
-        self.touch(doc);
-        let proofs = names(&document);
+        let (doc, proofs) = (envelope.header().doc, names(&document));
+        self.add(envelope, &mut document, arrival)?;
+        self.keep_changed(doc, document, &proofs)
+    }
+
+    /// Stores an envelope, bytes as signed.
+    fn add(
+        &mut self,
+        envelope: &AdmittedEnvelope,
+        document: &mut Document,
+        arrival: Option<Arrival>,
+    ) -> Result<(), WriteError> {
+        self.touch(envelope.header().doc);
         let new = document
             .insert(envelope.clone())
             .map_err(|_| WriteError::Broken("an envelope came before its parents".into()))?;
@@ -203,7 +234,17 @@ impl Tx<'_> {
         if envelope.header().is_genesis() {
             self.keep_arrival(envelope, arrival)?;
         }
-        self.keep_proofs(&document, &proofs)?;
+        Ok(())
+    }
+
+    /// Keeps what a document that has grown says; `proofs` are those that were known before.
+    fn keep_changed(
+        &mut self,
+        doc: DocId,
+        document: Document,
+        proofs: &[EnvelopeId],
+    ) -> Result<(), WriteError> {
+        self.keep_proofs(&document, proofs)?;
         self.failpoint("derive")?;
         self.bring_up_to_date(doc, &document)?;
         self.put_document(doc, document);
@@ -306,6 +347,7 @@ impl Tx<'_> {
             member.execute(params![doc.0, id.0])?;
         }
         drop(member);
+        self.drop_digests(&doc, audience.members())?;
         if document.proofs().next().is_some() || document.retired().is_some() {
             self.narrow_audience(doc, &audience)?;
         }

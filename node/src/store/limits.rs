@@ -48,3 +48,10 @@ pub const READS_REMEMBERED_MAX: usize = 10_000;
 pub const WAL_PAGES: u32 = 4_000;
 /// Documents brought up to date in one job after the roster changed. More: the next job, behind alerts.
 pub const DERIVED_AT_ONCE: usize = 32;
+/// Digits of a document's id by which hashes of what is shared with a peer are kept: 70,000 rows a peer
+/// at most. Below them, hashes are made from the few documents there.
+pub const DIGEST_DIGITS_KEPT: usize = 4;
+/// Hashes made and kept in one job. More: the next job, behind alerts.
+pub const DIGEST_PLACES_AT_ONCE: usize = 256;
+/// How long changes are gathered before the hashes above them are made anew, in ms.
+pub const DIGEST_REFRESH_MS: u64 = 5_000;

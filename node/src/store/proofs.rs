@@ -63,6 +63,7 @@ impl Tx<'_> {
             db.prepare_cached("DELETE FROM audience WHERE doc = ?1 AND member = ?2")?.execute(values)?;
             db.prepare_cached("DELETE FROM due WHERE doc = ?1 AND peer = ?2")?.execute(values)?;
         }
+        self.drop_digests(&doc, members.iter().copied())?;
         for member in members.iter().filter(|member| !audience.involved.contains(member)) {
             db.prepare_cached("DELETE FROM incident_member WHERE doc = ?1 AND member = ?2")?
                 .execute(params![doc.0, member.0])?;
@@ -106,6 +107,7 @@ mod tests {
     use protocol::envelope::AdmittedEnvelope;
     use protocol::fixture::{Federation, Scribe, somebody};
     use protocol::ids::Millis;
+    use protocol::message::Prefix;
     use protocol::operation::{Operation, Step};
     use protocol::proof::{Statement, VerifiedStatement};
 
@@ -149,7 +151,9 @@ mod tests {
         }
         let stranger = federation.id(2);
         let due = |store: &Store| store.read_here(|r| r.due_of(stranger)).unwrap().0;
-        let shared = |store: &Store| store.read_here(|r| r.shared_with(stranger)).unwrap().len();
+        let shared = |store: &Store| {
+            store.read_here(|r| r.digest_below(&stranger, &Prefix::default(), usize::MAX)).unwrap().len()
+        };
         assert_eq!((due(&store), shared(&store)), (1, 1));
         let kept = proof.clone();
         assert!(store.write(Queue::Normal, move |tx| tx.take_proof(&kept)).await.unwrap());

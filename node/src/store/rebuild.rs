@@ -27,6 +27,7 @@ impl Tx<'_> {
         for table in DERIVED {
             self.db().execute(&format!("DELETE FROM {table}"), [])?;
         }
+        self.db().execute("DELETE FROM digest", [])?;
         self.derive_all()
     }
 

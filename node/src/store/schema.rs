@@ -6,7 +6,11 @@ use rusqlite::Connection;
 use crate::store::OpenError;
 
 /// Steps of `node.db`; `user_version` says how many were taken. Never edited once released.
-const NODE_STEPS: &[&str] = &[include_str!("schema/node_0001.sql"), include_str!("schema/node_0002.sql")];
+const NODE_STEPS: &[&str] = &[
+    include_str!("schema/node_0001.sql"),
+    include_str!("schema/node_0002.sql"),
+    include_str!("schema/node_0003.sql"),
+];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
 /// The derived tables of `node.db`, in the order in which they may be emptied.

@@ -1,6 +1,5 @@
 //! What replication reads: what is due to whom, what is shared with whom, what is missing.
 
-use protocol::digest::Fingerprint;
 use protocol::envelope::{BlobClass, BlobRef};
 use protocol::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
 use protocol::replica::{DueOrder, DueRow};
@@ -44,20 +43,6 @@ impl Reader<'_> {
             let since: i64 = row.get(2)?;
             let since = Millis(u64::try_from(since).unwrap_or_default());
             Ok(DueRow { doc: DocId(row.get(0)?), rings: row.get(1)?, since })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Every document that both this node and a peer may hold, with its fingerprint.
-    pub fn shared_with(&self, peer: MemberId) -> Result<Vec<(DocId, Fingerprint)>, WriteError> {
-        let mut select = self.db().prepare_cached(
-            "SELECT document.id, document.fingerprint FROM audience AS theirs
-             JOIN audience AS ours ON ours.doc = theirs.doc AND ours.member = ?2
-             JOIN document ON document.id = theirs.doc
-             WHERE theirs.member = ?1 ORDER BY document.id",
-        )?;
-        let rows = select.query_map(params![peer.0, self.shared().member.0], |row| {
-            Ok((DocId(row.get(0)?), Fingerprint(row.get(1)?)))
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -3,6 +3,7 @@
 use super::*;
 use protocol::fixture::Federation;
 use protocol::ids::Code;
+use protocol::message::Prefix;
 
 const LA_PINTANA: Code = Code::chile(13112);
 
@@ -14,7 +15,7 @@ fn open_with(folder: &Path, pages_max: Option<u32>) -> Store {
     open_as(folder, &Federation::new(2), 0, pages_max)
 }
 
-fn open_as(folder: &Path, federation: &Federation, n: usize, pages_max: Option<u32>) -> Store {
+pub(super) fn open_as(folder: &Path, federation: &Federation, n: usize, pages_max: Option<u32>) -> Store {
     Store::open(Opening {
         folder: folder.to_owned(),
         clock: Arc::new(|| Millis(1_000)),
@@ -429,7 +430,7 @@ async fn what_is_due_is_paged_in_order_and_cleared_only_for_what_was_confirmed()
     assert_eq!(page(None, 10).len(), 3);
     store.write(Queue::Normal, move |tx| tx.set_due_to(peer, doc)).await.unwrap();
     assert_eq!(page(None, 10).len(), 4);
-    let shared = store.read_here(|r| r.shared_with(peer)).unwrap();
+    let shared = store.read_here(|r| r.digest_below(&peer, &Prefix::default(), usize::MAX)).unwrap();
     assert_eq!(shared.len(), 4);
 }
 

@@ -47,15 +47,15 @@ pub(super) struct Effects {
 impl Writing {
     pub(super) fn begin(&mut self) -> Result<(), WriteError> {
         self.group = Effects::default();
-        self.db.execute_batch("BEGIN IMMEDIATE")?;
-        self.keys.execute_batch("BEGIN")?;
+        step(&self.db, "BEGIN IMMEDIATE")?;
+        step(&self.keys, "BEGIN")?;
         Ok(())
     }
 
     /// Keys first: a key without data is harmless, data without its key would be lost.
     pub(super) fn commit(&mut self) -> Result<(), WriteError> {
-        self.keys.execute_batch("COMMIT")?;
-        self.db.execute_batch("COMMIT")?;
+        step(&self.keys, "COMMIT")?;
+        step(&self.db, "COMMIT")?;
         let effects = std::mem::take(&mut self.group);
         if !effects.events.is_empty() || !effects.wrote.is_empty() {
             let committed = Committed { events: effects.events.into(), wrote: effects.wrote.into() };
@@ -80,14 +80,14 @@ impl Writing {
 
     pub(super) fn savepoint(&mut self) -> Result<(), WriteError> {
         self.job = Effects::default();
-        self.db.execute_batch("SAVEPOINT job")?;
-        self.keys.execute_batch("SAVEPOINT job")?;
+        step(&self.db, "SAVEPOINT job")?;
+        step(&self.keys, "SAVEPOINT job")?;
         Ok(())
     }
 
     pub(super) fn keep_savepoint(&mut self) -> Result<(), WriteError> {
-        self.db.execute_batch("RELEASE job")?;
-        self.keys.execute_batch("RELEASE job")?;
+        step(&self.db, "RELEASE job")?;
+        step(&self.keys, "RELEASE job")?;
         self.group.events.append(&mut self.job.events);
         self.group.wrote.append(&mut self.job.wrote);
         Ok(())
@@ -122,6 +122,12 @@ impl Writing {
         tracing::error!(%fault, "the store stops; the process must end");
         self.fatal.send_replace(true);
     }
+}
+
+/// One step of a transaction, parsed once.
+fn step(db: &Connection, sql: &'static str) -> Result<(), WriteError> {
+    db.prepare_cached(sql)?.execute([])?;
+    Ok(())
 }
 
 /// One job's view of the transaction. Everything it does is kept or undone together.

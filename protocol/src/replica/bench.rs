@@ -70,6 +70,7 @@ impl Bench {
                 }
                 Output::Blame { .. }
                 | Output::InStep { .. }
+                | Output::ForgetDigest { .. }
                 | Output::FetchBlob { .. }
                 | Output::ServeBlob { .. }
                 | Output::OfferRoster { .. }

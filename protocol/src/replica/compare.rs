@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::peer::{Peer, Sweep};
 use super::{Output, Replica, Shelf};
-use crate::digest::{Digest, Fingerprint};
+use crate::digest::Fingerprint;
 use crate::ids::{DocId, MemberId, Millis};
 use crate::limits::{
-    DIGEST_LEAF_MAX, DIGEST_WALK_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX, HAVE_GATHER_MS,
-    OFFERS_IN_FLIGHT_MAX,
+    DIGEST_LEAF_MAX, DIGEST_PREFIX_NIBBLES_MAX, DIGEST_WALK_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX,
+    HAVE_GATHER_MS, OFFERS_IN_FLIGHT_MAX,
 };
 use crate::message::{DigestChildren, DigestLeaf, DigestRoot, Have, Lane, Message, Prefix};
 
@@ -20,30 +20,24 @@ impl Replica {
         state.digest_at = Peer::next_digest(now);
         state.walk_left = DIGEST_WALK_MAX;
         state.unequal += 1;
-        // Never equal for so long: perhaps it is our own tree that is wrong. It is read anew.
+        // Never equal for so long: perhaps it is our own tree that is wrong. It is hashed anew.
         if state.unequal.is_multiple_of(DIGESTS_UNEQUAL_MAX) {
-            self.digests.remove(&peer);
+            self.out.push_back(Output::ForgetDigest { peer });
         }
         self.ask_roster(peer);
         self.send_root(peer, true, shelf);
     }
 
-    fn digest(&mut self, peer: MemberId, shelf: &dyn Shelf) -> Option<&Digest> {
-        self.peers.get(&peer)?;
-        Some(self.digests.entry(peer).or_insert_with(|| Digest::of(shelf.shared(&peer))))
-    }
-
     fn send_root(&mut self, peer: MemberId, asks: bool, shelf: &dyn Shelf) {
-        let Some(digest) = self.digest(peer, shelf) else { return };
-        let documents = u64::try_from(digest.len()).unwrap_or(u64::MAX);
-        let root = DigestRoot { hash: digest.root(), documents, asks };
+        let ours = shelf.digest_place(&peer, &Prefix::default());
+        let root = DigestRoot { hash: ours.hash, documents: ours.documents, asks };
         self.send(peer, Lane::Normal, Message::DigestRoot(root));
     }
 
     pub(super) fn handle_digest_root(&mut self, peer: MemberId, root: &DigestRoot, shelf: &dyn Shelf) {
-        let Some(digest) = self.digest(peer, shelf) else { return };
-        if digest.root() == root.hash {
-            self.in_step(peer, shelf);
+        let ours = shelf.digest_place(&peer, &Prefix::default());
+        if ours.hash == root.hash {
+            self.in_step(peer, ours.documents, shelf);
             if root.asks {
                 self.send_root(peer, false, shelf);
             }
@@ -59,12 +53,15 @@ impl Replica {
             state.walk_left = state.walk_left.saturating_sub(1);
             left
         });
-        let Some(digest) = self.digest(peer, shelf).filter(|_| left) else { return };
-        let message = if digest.is_leaf(&prefix) {
-            let documents = digest.below(&prefix).take(DIGEST_LEAF_MAX).collect();
+        if !left {
+            return;
+        }
+        let few = shelf.digest_below(&peer, &prefix, DIGEST_LEAF_MAX + 1);
+        let message = if few.len() <= DIGEST_LEAF_MAX || prefix.0.len() >= DIGEST_PREFIX_NIBBLES_MAX {
+            let documents = few.into_iter().take(DIGEST_LEAF_MAX).collect();
             Message::DigestLeaf(DigestLeaf { prefix, documents })
         } else {
-            let hashes = Box::new(digest.children(&prefix));
+            let hashes = Box::new(children(&peer, &prefix, shelf));
             Message::DigestChildren(DigestChildren { prefix, hashes })
         };
         self.send(peer, Lane::Normal, message);
@@ -76,8 +73,11 @@ impl Replica {
         theirs: &DigestChildren,
         shelf: &dyn Shelf,
     ) {
-        let Some(digest) = self.digest(peer, shelf) else { return };
-        let ours = digest.children(&theirs.prefix);
+        // Nothing is hashed for a peer that has used up what it may ask until the next comparison.
+        if self.peers.get(&peer).is_none_or(|state| state.walk_left == 0) {
+            return;
+        }
+        let ours = children(&peer, &theirs.prefix, shelf);
         for (digit, (ours, theirs_hash)) in ours.iter().zip(theirs.hashes.iter()).enumerate() {
             if ours != theirs_hash {
                 self.walk(peer, theirs.prefix.child(digit), shelf);
@@ -87,15 +87,17 @@ impl Replica {
 
     /// Every document that differs becomes a `have`, and `due` until the peer has confirmed it.
     pub(super) fn handle_digest_leaf(&mut self, peer: MemberId, leaf: &DigestLeaf, shelf: &dyn Shelf) {
-        let Some(digest) = self.digest(peer, shelf) else { return };
         let theirs: BTreeMap<DocId, Fingerprint> = leaf.documents.iter().copied().collect();
-        let lacking: Vec<DocId> = digest
-            .below(&leaf.prefix)
-            .filter(|(doc, ours)| theirs.get(doc) != Some(ours))
-            .map(|(doc, _)| doc)
-            .collect();
-        let unknown: Vec<DocId> =
-            theirs.keys().filter(|doc| digest.fingerprint(doc).is_none()).copied().collect();
+        let ours: BTreeMap<DocId, Fingerprint> =
+            shelf.digest_below(&peer, &leaf.prefix, DUE_CLEARED_MAX).into_iter().collect();
+        if ours.len() == DUE_CLEARED_MAX {
+            // Too much at once: what lies below is compared in parts.
+            self.walk(peer, leaf.prefix.clone(), shelf);
+            return;
+        }
+        let lacking: Vec<DocId> =
+            ours.iter().filter(|(doc, ours)| theirs.get(doc) != Some(ours)).map(|(doc, _)| *doc).collect();
+        let unknown: Vec<DocId> = theirs.keys().filter(|doc| !ours.contains_key(doc)).copied().collect();
         for doc in unknown {
             let nothing = Have { doc, page: 0, last: true, asks: true, heads: Vec::new() };
             self.send(peer, Lane::Backfill, Message::Have(nothing));
@@ -117,18 +119,24 @@ impl Replica {
     }
 
     /// Equal hashes: whatever is still due is confirmed.
-    fn in_step(&mut self, peer: MemberId, shelf: &dyn Shelf) {
+    fn in_step(&mut self, peer: MemberId, documents: u64, shelf: &dyn Shelf) {
         let rows = shelf.due(&peer, None, DUE_CLEARED_MAX);
-        let Some(digest) = self.digest(peer, shelf) else { return };
-        let documents = digest.len();
-        let confirmed: Vec<(DocId, Fingerprint)> =
-            rows.iter().filter_map(|row| Some((row.doc, digest.fingerprint(&row.doc)?))).collect();
         if let Some(state) = self.peers.get_mut(&peer) {
             state.unequal = 0;
         }
+        let documents = usize::try_from(documents).unwrap_or(usize::MAX);
         self.out.push_back(Output::InStep { peer, at: self.now, documents });
-        for (doc, at) in confirmed {
-            self.out.push_back(Output::ClearDue { peer, doc, at });
+        for row in rows {
+            let whole = Prefix::of(&row.doc);
+            let held = shelf.digest_below(&peer, &whole, DIGEST_LEAF_MAX);
+            if let Some((doc, at)) = held.into_iter().find(|(doc, _)| *doc == row.doc) {
+                self.out.push_back(Output::ClearDue { peer, doc, at });
+            }
         }
     }
+}
+
+/// The hashes of the sixteen places below a place.
+fn children(peer: &MemberId, prefix: &Prefix, shelf: &dyn Shelf) -> [Fingerprint; 16] {
+    std::array::from_fn(|digit| shelf.digest_place(peer, &prefix.child(digit)).hash)
 }

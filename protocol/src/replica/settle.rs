@@ -70,14 +70,10 @@ impl Replica {
 
     fn settle(&mut self, doc: DocId, commit: &Commit<'_>, shelf: &dyn Shelf) {
         let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) else { return };
-        let (at, ours) = (Fingerprint(view.document.fingerprint()), view.entitled(&self.me));
-        for (peer, digest) in &mut self.digests {
-            // A proof can take away what only an equivocator had given.
-            if ours && view.entitled(peer) { digest.set(doc, at) } else { digest.remove(&doc) }
-        }
-        if !ours {
+        if !view.entitled(&self.me) {
             return;
         }
+        let at = Fingerprint(view.document.fingerprint());
         let connected: Vec<MemberId> = self.peers.keys().copied().collect();
         for peer in connected {
             if !view.entitled(&peer) || !self.rosters.head().good(&peer) {

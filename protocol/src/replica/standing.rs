@@ -41,7 +41,6 @@ impl Replica {
     pub(super) fn handle_roster_changed(&mut self, rosters: RosterChain, shelf: &dyn Shelf) {
         self.rosters = rosters;
         self.loaded.forget_views();
-        self.digests.clear();
         let connected: Vec<MemberId> = self.peers.keys().copied().collect();
         for peer in connected {
             if !self.rosters.head().good(&peer) {

@@ -199,7 +199,7 @@ fn equal_digest_is_answered_and_clears_what_is_due() {
     let mut bench = Bench::new(&federation, 0);
     let doc = bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new()).header().doc;
     bench.connect(1);
-    let hash = Digest::of(bench.disk.shared(&federation.id(1))).root();
+    let hash = bench.disk.digest_place(&federation.id(1), &Prefix::default()).hash;
     let root = |hash, asks| Message::DigestRoot(DigestRoot { hash, documents: 1, asks });
     let input = bench.message(1, root(hash, true));
     let outputs = bench.hand(input);
@@ -231,27 +231,39 @@ fn unequal_digest_is_walked_down_to_the_documents_that_differ() {
 }
 
 #[test]
-fn digest_outlives_a_cut_link_and_a_wrong_one_is_read_anew() {
+fn after_many_unequal_comparisons_kept_hashes_are_made_anew() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 0);
-    let first = bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new());
-    let roots = |sent: Vec<Sent>| {
-        let roots = sent.into_iter().filter_map(|(_, _, message)| {
-            if let Message::DigestRoot(root) = message { Some(root.documents) } else { None }
-        });
-        roots.collect::<Vec<_>>()
-    };
+    bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new());
     bench.connect(1);
-    assert_eq!(roots(bench.pass(1)), [1], "after what is due was offered");
-    bench.settle(Input::Disconnected { peer: federation.id(1) });
-    bench.write(None, incident(&federation, 0, &[1], 2));
-    // Behind the replica's back, which no honest store does.
-    bench.store_own(None, incident(&federation, 0, &[1], 3), Vec::new());
+    let mut forgotten = Vec::new();
+    for _ in 0..=2 * crate::limits::DIGESTS_UNEQUAL_MAX {
+        bench.now = bench.now.plus(Millis(DIGEST_INTERVAL_MS));
+        let outputs = bench.hand(Input::Tick);
+        forgotten.push(outputs.iter().any(|output| matches!(output, Output::ForgetDigest { .. })));
+    }
+    assert_eq!(forgotten.iter().filter(|forgot| **forgot).count(), 2, "every fourth time: {forgotten:?}");
+}
+
+#[test]
+fn a_peer_that_has_lost_everything_is_told_in_parts() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    let numbers = 0..=crate::limits::DUE_CLEARED_MAX as u64;
+    let docs: Vec<DocId> = numbers
+        .map(|n| bench.store_own(None, incident(&federation, 0, &[1], n), Vec::new()).header().doc)
+        .collect();
     bench.connect(1);
-    assert_eq!(roots(bench.pass(1)), [2], "kept up to date while the link was cut");
-    let later = (1..crate::limits::DIGESTS_UNEQUAL_MAX).map(|_| roots(bench.pass(DIGEST_INTERVAL_MS)));
-    assert_eq!(later.flatten().collect::<Vec<_>>(), [2, 2, 3]);
-    assert!(bench.is_due(1, &first.header().doc));
+    bench.disk.due.clear();
+    let empty = DigestLeaf { prefix: Prefix::default(), documents: Vec::new() };
+    let sent = bench.say(1, Message::DigestLeaf(empty));
+    let [(_, _, Message::DigestChildren(children))] = sent.as_slice() else { panic!("{}", sent.len()) };
+    for digit in 0..16 {
+        let empty = DigestLeaf { prefix: children.prefix.child(digit), documents: Vec::new() };
+        bench.say(1, Message::DigestLeaf(empty));
+    }
+    let lacking = docs.iter().filter(|doc| !bench.disk.is_due(&bench.id(1), doc)).count();
+    assert_eq!(lacking, 0, "all of it is due again");
 }
 
 #[test]

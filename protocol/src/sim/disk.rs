@@ -8,13 +8,13 @@ use crate::admission::Refusal;
 use crate::audience::Audience;
 use crate::author::{Draft, Hand, SealError, seal};
 use crate::contact::SignedContact;
-use crate::digest::Fingerprint;
+use crate::digest::{Digest, Fingerprint, Place};
 use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobClass, BlobRef};
 use crate::fold::Fold;
 use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
 use crate::limits::BLOB_INLINE_BYTES_MAX;
-use crate::message::InlineBlob;
+use crate::message::{InlineBlob, Prefix};
 use crate::operation::Operation;
 use crate::proof::Proof;
 use crate::replica::{Arrival, DueOrder, DueRow, Shelf, due_peers};
@@ -261,13 +261,17 @@ impl Shelf for Disk {
         rows.truncate(limit);
         rows
     }
-    fn shared(&self, peer: &MemberId) -> Vec<(DocId, Fingerprint)> {
+    fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Place {
+        Digest::of(self.digest_below(peer, prefix, usize::MAX)).place(prefix)
+    }
+    fn digest_below(&self, peer: &MemberId, prefix: &Prefix, limit: usize) -> Vec<(DocId, Fingerprint)> {
+        let Some((first, last)) = prefix.bounds() else { return Vec::new() };
         let may = |filed: &Filed| {
             let audience = &filed.fold.audience;
             audience.entitled(peer) && audience.entitled(&self.me)
         };
-        let shared = self.documents.iter().filter(|(_, filed)| may(filed));
-        shared.map(|(doc, filed)| (*doc, Fingerprint(filed.document.fingerprint()))).collect()
+        let shared = self.documents.range(first..=last).filter(|(_, filed)| may(filed));
+        shared.take(limit).map(|(doc, filed)| (*doc, Fingerprint(filed.document.fingerprint()))).collect()
     }
     fn holds_blob(&self, blob: &BlobId) -> bool {
         self.blobs.contains_key(blob)

@@ -70,6 +70,8 @@ impl World {
             Output::Blame { fault, .. } => return Err(format!("an honest node was blamed: {fault}")),
             Output::ClearDue { peer, doc, at } => self.queue(n, Write::ClearDue(peer, doc, at)),
             Output::SetDue { peer, docs } => self.queue(n, Write::SetDue(peer, docs)),
+            // The simulator's disks keep no hashes.
+            Output::ForgetDigest { .. } => {}
             Output::InStep { .. } => self.report.in_step += 1,
             Output::FetchBlob { doc, blob, candidates } => self.fetch_blob(n, doc, blob.id, &candidates),
             Output::ServeBlob { peer, blob, .. } => self.serve_blob(n, &peer, &blob)?,

@@ -30,6 +30,8 @@ pub fn exchanges() -> anyhow::Result<Vec<f64>> {
             times.push(began.elapsed().as_secs_f64() * 1e6);
         }
         send.finish()?;
+        // Not closed before the other end has seen the end of the stream.
+        receive.read_to_end(1).await?;
         Ok(times)
     })
 }
