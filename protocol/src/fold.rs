@@ -392,7 +392,8 @@ fn pending_offer(document: &Document, winner: usize) -> Option<PendingOffer> {
     let (offer, to) = document.last_offer(&all, winner)?;
     let answers =
         |e: &&AdmittedEnvelope| e.header().author == to && e.operation().answered_offer() == Some(offer.id());
-    let answer = document.envelopes().find(answers);
+    // Whoever forks its chain may answer twice: the first on its chain is its answer, whichever came first.
+    let answer = document.envelopes().filter(answers).min_by_key(|e| (e.chain_place(), e.id()));
     let accept =
         answer.filter(|e| matches!(e.operation(), Operation::Accept { .. })).map(AdmittedEnvelope::id);
     if answer.is_some() && accept.is_none() {

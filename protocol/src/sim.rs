@@ -15,6 +15,8 @@ mod hostile;
 mod league;
 mod machine;
 pub mod node;
+#[cfg(test)]
+mod scenarios;
 mod settings;
 mod signatures;
 mod tally;
@@ -43,11 +45,15 @@ pub struct Violation {
 
 /// Plays one seed.
 pub fn run(seed: u64, settings: Settings) -> Result<Report, Violation> {
-    replay(seed, settings, &mut |_| {})
+    play(seed, settings, None)
 }
 
 /// Plays one seed and tells every event, for somebody who looks for a mistake.
 pub fn replay(seed: u64, settings: Settings, tell: &mut dyn FnMut(&str)) -> Result<Report, Violation> {
+    play(seed, settings, Some(tell))
+}
+
+fn play(seed: u64, settings: Settings, tell: Option<&mut dyn FnMut(&str)>) -> Result<Report, Violation> {
     let mut world = World::new(seed, settings);
     let result = world.play(tell);
     let step = world.report.events;

@@ -43,6 +43,9 @@ pub fn sweep(seeds: Seeds, threads: usize) -> anyhow::Result<()> {
             scope.spawn(|| {
                 while let Some(seed) = take(&all, &next) {
                     let result = play(seed);
+                    if let Err(violation) = &result {
+                        println!("{violation}\n  again: cargo dev sim --seed {seed} --replay");
+                    }
                     if let Ok(mut ended) = ended.lock() {
                         ended.push(result);
                     }
@@ -74,9 +77,6 @@ fn tell(ended: &[Result<Report, Violation>], seconds: f64) -> anyhow::Result<()>
     let violations: Vec<&Violation> = ended.iter().filter_map(|result| result.as_ref().err()).collect();
     tell_sum(&sum);
     let never: Vec<&str> = Report::everything().filter(|what| sum.times(what) == 0).collect();
-    for violation in &violations {
-        println!("{violation}\n  again: cargo dev sim --seed {} --replay", violation.seed);
-    }
     let passed = ended.len() - violations.len();
     println!("simulation: {passed} passed, {} failed in {seconds:.0} s", violations.len());
     anyhow::ensure!(violations.is_empty(), "the simulation found what must never be");

@@ -108,7 +108,7 @@ impl World {
         let key = (*doc, filed.set, self.node(n).disk.rosters.head().hash().0);
         let first = self.checks.readings.entry(key).or_insert_with(|| Arc::clone(fold));
         if *first != *fold {
-            return Err(format!("equal envelopes of {doc} were read differently by two nodes"));
+            return Err(format!("equal envelopes of {doc} were read differently: {}", apart(first, fold)));
         }
         self.check_due(n, doc)
     }
@@ -206,6 +206,14 @@ impl World {
         }
         Err(format!("node {n} lost what a person was told is saved"))
     }
+}
+
+/// Where two readings begin to differ.
+fn apart(one: &Fold, other: &Fold) -> String {
+    let [one, other] = [one, other].map(|fold| format!("{fold:?}"));
+    let same = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+    let from = |text: &str| text.chars().skip(same.saturating_sub(60)).take(160).collect::<String>();
+    format!("…{}… and …{}…", from(&one), from(&other))
 }
 
 /// The accept that an operation commits.

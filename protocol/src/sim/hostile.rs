@@ -123,14 +123,21 @@ impl World {
             return;
         }
         self.report.count("hostile: shown to a stranger");
+        if let Some(message) = self.whole_document(n, doc) {
+            self.send(n, &member, Lane::Urgent, &message);
+        }
+    }
+
+    /// Everything that a node holds of a document, as far as one message goes.
+    pub fn whole_document(&self, n: usize, doc: DocId) -> Option<Message> {
+        let filed = self.node(n).disk.filed(&doc)?;
         let item = |envelope: &AdmittedEnvelope| Item {
             age: Millis(0),
             envelope: envelope.signed().clone(),
             blobs: Vec::new(),
         };
         let mut items = filed.document.envelopes().map(item).collect();
-        let message = Message::Body(Items::fill(doc, &mut items));
-        self.send(n, &member, Lane::Urgent, &message);
+        Some(Message::Body(Items::fill(doc, &mut items)))
     }
 
     /// Writes on what it held some time ago, as if it had seen nothing since: two things in one place
@@ -176,7 +183,7 @@ impl World {
 
     /// What was written behind the back of the own node: its disk takes it, and some of the others'
     /// that it works with.
-    fn slip_in(&mut self, n: usize, doc: DocId, written: Vec<AdmittedEnvelope>) -> Result<(), String> {
+    pub fn slip_in(&mut self, n: usize, doc: DocId, written: Vec<AdmittedEnvelope>) -> Result<(), String> {
         if written.is_empty() {
             return Ok(());
         }
@@ -252,18 +259,28 @@ impl World {
         }
         let good = |chain: &&RosterChain| chain.head().good(&member);
         let Some(then) = self.league.past.iter().rev().find(good).cloned() else { return Ok(()) };
-        let Some(hand) = self.league.hand(self.node(n).member, &then, Incarnation(0)) else { return Ok(()) };
         let Some(filed) = self.node(n).disk.filed(&doc).cloned() else { return Ok(()) };
-        // What names a later roster cannot be its parent.
-        let before = filed.document.envelopes().take_while(|e| then.get(&e.header().roster).is_some());
-        let Ok(past) = Document::from_log(before.cloned()) else { return Ok(()) };
+        let Some(past) = before(&filed.document, &then) else { return Ok(()) };
         let Some(fold) = Fold::of(&past, &then) else { return Ok(()) };
         let Some(operation) = self.in_incident(n, &past, &fold) else { return Ok(()) };
-        let written = self.seal_on(&past, operation, &hand, &then);
-        if !written.is_empty() {
+        let written = self.backdated(n, doc, operation, &then);
+        if written.is_some() {
             self.report.count("hostile: backdated");
         }
-        self.slip_in(n, doc, written)
+        self.slip_in(n, doc, written.into_iter().collect())
+    }
+
+    /// An envelope under the roster of before, with a key that was good then.
+    pub fn backdated(
+        &self,
+        n: usize,
+        doc: DocId,
+        operation: Operation,
+        then: &RosterChain,
+    ) -> Option<AdmittedEnvelope> {
+        let hand = self.league.hand(self.node(n).member, then, Incarnation(0))?;
+        let past = before(&self.node(n).disk.filed(&doc)?.document, then)?;
+        self.seal_on(&past, operation, &hand, then).pop()
     }
 
     /// Notes what was written when every honest node knew already that its author is expelled.
@@ -277,6 +294,13 @@ impl World {
             self.ghosts.insert(envelope.id());
         }
     }
+}
+
+/// The beginning of a document up to the first envelope that names a later roster, which cannot be the
+/// parent of one under this.
+fn before(document: &Document, then: &RosterChain) -> Option<Document> {
+    let known = document.envelopes().take_while(|e| then.get(&e.header().roster).is_some());
+    Document::from_log(known.cloned()).ok()
 }
 
 /// A copy with the same id and a signature that does not hold.

@@ -194,7 +194,10 @@ impl World {
         };
         match self.node_mut(n).disk.write(wall, doc, draft, blobs, &hand) {
             Ok(envelope) => self.wrote(n, vec![envelope])?,
-            Err(_) => self.report.refuse(&draft.operation),
+            Err(error) => {
+                self.remarks.push(format!("node {n} may not write {}: {error:?}", draft.operation.name()));
+                self.report.refuse(&draft.operation);
+            }
         }
         Ok(())
     }

@@ -160,7 +160,8 @@ impl World {
         Some(disk)
     }
 
-    fn restore(&mut self, n: usize) -> Result<(), String> {
+    /// Puts a backup in the place of a node's disk.
+    pub fn restore(&mut self, n: usize) -> Result<(), String> {
         if !self.node(n).up || self.node(n).hostile {
             return Ok(());
         }
@@ -297,7 +298,9 @@ impl World {
     /// Somebody puts every version of a chain into a node by hand, in their order.
     fn hand_out(&mut self, chain: &crate::roster::RosterChain) {
         let head = self.league.chain.head();
-        let stands = |node: &Node| node.up && !node.hostile && head.good(&node.disk.me);
+        // A town that has just joined is let in by nobody who was not told of it by others.
+        let old = self.league.size.nodes();
+        let stands = |node: &Node| node.up && !node.hostile && node.member < old && head.good(&node.disk.me);
         let may: Vec<usize> = (0..self.nodes.len()).filter(|n| stands(self.node(*n))).collect();
         let Some(n) = self.dice.pick(&may).copied() else { return };
         let mut held = self.node(n).disk.rosters.clone();

@@ -72,6 +72,10 @@ pub(super) struct World {
     pub links: BTreeMap<(usize, usize), Link>,
     /// Envelopes written when every honest node knew already that their author was expelled.
     pub ghosts: BTreeSet<EnvelopeId>,
+    /// Messages sent, by their name.
+    pub sent: BTreeMap<&'static str, u64>,
+    /// What whoever replays this run should know beside its events.
+    pub remarks: Vec<String>,
     /// With which node a node talks when it talks with a member, and over which connection.
     sessions: BTreeMap<(usize, MemberId), (usize, u64)>,
     events: BTreeMap<(Millis, u64), Event>,
@@ -100,6 +104,8 @@ impl World {
             signatures: Signatures::default(),
             links: BTreeMap::new(),
             ghosts: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            remarks: Vec::new(),
             sessions: BTreeMap::new(),
             events: BTreeMap::new(),
             order: 0,
@@ -171,18 +177,14 @@ impl World {
         off - i64::try_from(most).unwrap_or(0)
     }
 
-    pub fn play(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), String> {
+    pub fn play(&mut self, mut tell: Option<&mut dyn FnMut(&str)>) -> Result<(), String> {
         let (busy, settings) = (self.settings.busy_ms, self.settings);
         self.after(0, 100, Event::Act);
         self.after(settings.weather_every_ms / 2, settings.weather_every_ms, Event::Weather);
         self.after(settings.roster_every_ms / 2, settings.roster_every_ms, Event::Roster);
         self.after(busy / 8, busy / 4, Event::Backup);
         self.after(busy, busy, Event::Calm);
-        while let Some(((at, _), event)) = self.events.pop_first() {
-            self.now = at;
-            self.report.events += 1;
-            tell(&format!("{:>9} {:?}", at.since(BEGINNING).0, Told(&event)));
-            self.step(event)?;
+        while self.play_one(&mut tell)? {
             let Some(since) = self.calm_since else { continue };
             let waited = self.now.since(since);
             let late = waited.0 > settings.settle_ms;
@@ -192,6 +194,33 @@ impl World {
             }
         }
         Err("the world stood still".into())
+    }
+
+    /// The next event; false if there is none.
+    fn play_one(&mut self, tell: &mut Option<&mut dyn FnMut(&str)>) -> Result<bool, String> {
+        let Some(((at, _), event)) = self.events.pop_first() else { return Ok(false) };
+        self.now = at;
+        self.report.events += 1;
+        if let Some(tell) = tell {
+            tell(&format!("{:>9} {:?}", at.since(BEGINNING).0, Told(&event)));
+        }
+        let result = self.step(event);
+        for remark in self.remarks.drain(..) {
+            if let Some(tell) = tell {
+                tell(&format!("          {remark}"));
+            }
+        }
+        result.map(|()| true)
+    }
+
+    /// Plays whatever happens until then.
+    #[cfg(test)]
+    pub fn play_until(&mut self, until: Millis) -> Result<(), String> {
+        while self.events.first_key_value().is_some_and(|((at, _), _)| *at <= until) {
+            self.play_one(&mut None)?;
+        }
+        self.now = self.now.max(until);
+        Ok(())
     }
 
     /// Puts an event between `low` and `high` ms from now.
@@ -340,6 +369,7 @@ impl World {
 
     pub fn send(&mut self, from: usize, member: &MemberId, lane: Lane, message: &Message) {
         self.report.messages += 1;
+        *self.sent.entry(message.name()).or_insert(0) += 1;
         let Some((to, connection)) = self.sessions.get(&(from, *member)).copied() else {
             self.report.lost += 1;
             return;
