@@ -6,6 +6,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 use crate::admission::{Ground, Refusal, Verdict, admit};
 use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobRef, Header, SignedEnvelope, VerifiedEnvelope};
+use crate::fold::winner;
 use crate::ids::{DocId, EnvelopeId, Incarnation, KeyIndex, MemberId, Millis, Seq, sha256};
 use crate::limits::{OPERATION_BYTES_MAX, PARENTS_MAX};
 use crate::operation::{Class, Operation};
@@ -69,7 +70,8 @@ pub fn seal(
         return Err(SealError::TooLarge);
     }
     let prev = document.and_then(|document| document.last_of(&hand.member));
-    let parents = document.map_or_else(Vec::new, |document| choose_parents(document, prev, &draft.answers));
+    let parents =
+        document.map_or_else(Vec::new, |document| choose_parents(document, prev, &draft.answers, rosters));
     if document.is_some() && parents.is_empty() {
         return Err(SealError::NoDocument);
     }
@@ -109,23 +111,42 @@ pub fn seal(
 
 /// The node's previous envelope, what the operation answers, the winning transfer, then other heads,
 /// as many as fit; what another parent had seen already is left out, save the previous one.
+///
+/// Admission counts every transfer among the ancestors, a reading only those that have effect. So a head
+/// that would bring another owner with it, by a transfer of an expelled node that counts for nothing, is
+/// left out: otherwise whoever reads as the owner could never write as the owner.
 fn choose_parents(
     document: &Document,
     prev: Option<&AdmittedEnvelope>,
     answers: &[EnvelopeId],
+    rosters: &RosterChain,
 ) -> Vec<EnvelopeId> {
     let prev = prev.map(AdmittedEnvelope::id);
     // A day of figures has no owner: its chain is its author's alone.
     let incident = document.genesis().and_then(|g| g.operation().genesis_class()) == Some(Class::Incident);
-    let winner = document.at(document.winner(&document.all())).filter(|_| incident).map(AdmittedEnvelope::id);
+    let place = if incident { winner(document, rosters) } else { 0 };
+    let misled = incident && document.winner(&document.all()) != place;
+    let needed = document.at(place).filter(|_| incident).map(AdmittedEnvelope::id);
     let mut chosen: Vec<EnvelopeId> = Vec::new();
-    for id in prev.into_iter().chain(answers.iter().copied()).chain(winner).chain(document.heads()) {
+    for id in prev.into_iter().chain(answers.iter().copied()).chain(needed) {
+        add_parent(document, &mut chosen, id);
+    }
+    for id in document.heads() {
+        let before = chosen.clone();
+        add_parent(document, &mut chosen, id);
         let seen = document.closure(&chosen).unwrap_or_default();
-        let covered = document.place(&id).is_none_or(|place| seen.contains(place));
-        if !covered && chosen.len() < PARENTS_MAX {
-            chosen.push(id);
+        if misled && document.winner(&seen) != place {
+            chosen = before;
         }
     }
     chosen.sort_unstable();
     chosen
+}
+
+fn add_parent(document: &Document, chosen: &mut Vec<EnvelopeId>, id: EnvelopeId) {
+    let seen = document.closure(chosen).unwrap_or_default();
+    let covered = document.place(&id).is_none_or(|place| seen.contains(place));
+    if !covered && chosen.len() < PARENTS_MAX {
+        chosen.push(id);
+    }
 }

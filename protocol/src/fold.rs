@@ -275,6 +275,18 @@ fn counting(document: &Document, rosters: &RosterChain) -> EnvelopeSet {
     set
 }
 
+/// The place of the transfer that made the owner, of those that have effect.
+pub(crate) fn winner(document: &Document, rosters: &RosterChain) -> usize {
+    let revoked = |e: &AdmittedEnvelope| {
+        key_state(&e.header().author, e.header().key_index, rosters) == KeyState::Revoked
+    };
+    if document.envelopes().any(revoked) {
+        document.winner(&counting(document, rosters))
+    } else {
+        document.winner(&document.all())
+    }
+}
+
 /// A counting seal confirms the envelope that it names and everything before it on its chain.
 fn confirm_sealed(document: &Document, set: &mut EnvelopeSet) {
     let sealed: Vec<EnvelopeId> = document

@@ -264,9 +264,8 @@ impl Replica {
                 return None;
             }
             Checked::UnknownRoster(envelope) => {
-                if self.ask_roster(peer) {
-                    self.ask_roster_further_back(peer);
-                }
+                self.ask_roster(peer);
+                self.ask_roster_further_back(peer);
                 (envelope.id(), Stage::Signed(envelope))
             }
             Checked::Verified(envelope) => (envelope.id(), Stage::Verified(envelope)),

@@ -89,6 +89,8 @@ pub(super) struct Peer {
     /// How far below our newest roster version the next question begins: a version beside the line
     /// that we hold is lacking, and may be an old one.
     pub roster_back: u64,
+    /// True if something that came since the last question needs one that goes further back.
+    pub roster_lacks: bool,
     pub assembly: Assembly,
     pub asked: BTreeMap<DocId, Asked>,
     /// Documents offered and not confirmed, with when.
@@ -111,6 +113,7 @@ impl Peer {
             roster_version,
             roster_asked_at: None,
             roster_back: 0,
+            roster_lacks: false,
             assembly: Assembly::default(),
             asked: BTreeMap::new(),
             offers: BTreeMap::new(),

@@ -50,7 +50,7 @@ impl Replica {
             self.send_newer_rosters(peer);
             if let Some(state) = self.peers.get_mut(&peer) {
                 state.roster_asked_at = None;
-                state.roster_back = 0;
+                (state.roster_back, state.roster_lacks) = (0, false);
             }
         }
         self.reverify(shelf);
@@ -81,25 +81,25 @@ impl Replica {
         }
     }
 
-    /// Asks a peer for newer roster versions, once in a while; false if it was asked just now.
-    pub(super) fn ask_roster(&mut self, peer: MemberId) -> bool {
+    /// Asks a peer for newer roster versions, once in a while.
+    pub(super) fn ask_roster(&mut self, peer: MemberId) {
         let (now, head) = (self.now, self.rosters.head().version);
-        let Some(state) = self.peers.get_mut(&peer) else { return false };
-        let asks = state.roster_asked_at.is_none_or(|at| now.since(at).0 >= WANT_RETRY_MS);
-        if asks {
+        let Some(state) = self.peers.get_mut(&peer) else { return };
+        if state.roster_asked_at.is_none_or(|at| now.since(at).0 >= WANT_RETRY_MS) {
             state.roster_asked_at = Some(now);
+            if std::mem::take(&mut state.roster_lacks) {
+                state.roster_back = (state.roster_back * 2).clamp(1, head);
+            }
             let after = head.saturating_sub(state.roster_back);
             self.send(peer, Lane::Normal, Message::RosterWant(after));
         }
-        asks
     }
 
     /// A version that is not newer than ours may be lacking: the root keys signed two of one number, and
     /// this node knows of one. The next question goes further back than the one before.
     pub(super) fn ask_roster_further_back(&mut self, peer: MemberId) {
-        let head = self.rosters.head().version;
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.roster_back = (state.roster_back * 2).clamp(1, head);
+            state.roster_lacks = true;
         }
     }
 

@@ -11,6 +11,7 @@ use crate::envelope::BlobRef;
 use crate::fold::Fold;
 use crate::ids::DocId;
 use crate::message::Prefix;
+use crate::operation::Operation;
 use crate::replica::Shelf;
 
 /// Nodes whose Automerge documents are built at the end, of each document: those that took it in first
@@ -184,7 +185,16 @@ impl World {
         for (_, filed) in node.disk.documents.iter() {
             let audience = filed.audience_of_held(&node.disk.rosters);
             let named = filed.document.held().flat_map(|e| &e.header().blobs);
-            let ours = |blob: &&BlobRef| filed.entitled_by(&audience, &node.disk.me, blob);
+            // Nobody can be made to un-see what was released, even where the release has no effect any more.
+            let released = |blob: &BlobRef| {
+                filed.document.held().any(
+                    |e| matches!(e.operation(), Operation::Release { blobs } if blobs.contains(&blob.id)),
+                )
+            };
+            let ours = |blob: &&BlobRef| {
+                let kept = released(blob) && !filed.fold.redacted.contains_key(&blob.id);
+                kept || filed.entitled_by(&audience, &node.disk.me, blob)
+            };
             may.extend(named.filter(ours).map(|blob| blob.id));
         }
         match node.disk.blobs.keys().find(|blob| !may.contains(blob)) {

@@ -5,6 +5,7 @@ use super::node::Write;
 use super::world::{Event, World};
 use crate::author::Draft;
 use crate::envelope::{AdmittedEnvelope, SignedEnvelope};
+use crate::fixture::somebody;
 use crate::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
 use crate::limits::PARKED_BYTES_MAX;
 use crate::message::{BlobWant, InlineBlob, Lane, Message};
@@ -197,9 +198,24 @@ impl World {
             Err(error) => {
                 self.remarks.push(format!("node {n} may not write {}: {error:?}", draft.operation.name()));
                 self.report.refuse(&draft.operation);
+                self.stand_by_own_word(n, doc, &draft.operation);
             }
         }
         Ok(())
+    }
+
+    /// Once its key was revoked and replaced, what a node had said and nobody had seen before counts again
+    /// when the node goes on under the new key. Where that keeps a handoff from ending, a person does so.
+    fn stand_by_own_word(&mut self, n: usize, doc: Option<DocId>, refused: &Operation) {
+        let (Operation::Commit { .. }, Some(doc)) = (refused, doc) else { return };
+        let node = self.node(n);
+        let Some(filed) = node.disk.filed(&doc).filter(|_| !node.hostile) else { return };
+        let own =
+            |id: &EnvelopeId| filed.document.envelope(id).is_some_and(|e| e.header().author == node.disk.me);
+        if filed.fold.unconfirmed.iter().any(own) {
+            self.report.count("word taken up again under a new key");
+            self.queue_local(n, Some(doc), Operation::Note { by: somebody(7) }, Vec::new());
+        }
     }
 
     /// Envelopes of one document that a node has written and stored.
