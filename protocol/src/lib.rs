@@ -27,4 +27,6 @@ pub mod replica;
 pub mod roster;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod targets;
 pub mod wire;

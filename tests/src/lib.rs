@@ -6,4 +6,5 @@
 pub mod canaries;
 pub mod cluster;
 pub mod faults;
+pub mod fuzz;
 pub mod peer;

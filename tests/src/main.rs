@@ -45,6 +45,8 @@ enum Tool {
         #[arg(long)]
         only: Vec<String>,
     },
+    /// Build the fuzzers of tests/fuzz and run each for a while
+    Fuzz(tests::fuzz::Fuzz),
     /// Write docs/limits.md anew from the limits in the code
     Limits {
         /// Write nothing; fail if the page is out of date
@@ -63,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         Tool::Sim { seed: Some(seed), replay, .. } => simulation::one(seed, replay),
         Tool::Sim { seeds, threads, .. } => simulation::sweep(seeds, threads),
         Tool::Faults { only } => tests::faults::run(root, &only),
+        Tool::Fuzz(fuzz) => tests::fuzz::command(root, &fuzz),
         Tool::Limits { check } => limits::write(root, check),
     }
 }

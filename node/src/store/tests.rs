@@ -292,27 +292,32 @@ async fn a_failure_half_way_through_an_append_leaves_nothing() {
     assert_eq!(store.read_here(|r| r.due_of(federation.id(1))).unwrap().0, 1);
 }
 
+/// Keeps the writer busy with a job until the sender says so, so that others wait together.
+async fn keep_busy(
+    store: &Store,
+) -> (tokio::task::JoinHandle<Result<(), WriteError>>, std::sync::mpsc::Sender<()>) {
+    let (started, has_started) = tokio::sync::oneshot::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let mut started = Some(started);
+    let store = store.clone();
+    let busy = tokio::spawn(async move {
+        store
+            .write(Queue::Bulk, move |_| {
+                let _ = started.take().map(|started| started.send(()));
+                let _ = released.recv();
+                Ok::<_, WriteError>(())
+            })
+            .await
+    });
+    has_started.await.unwrap();
+    (busy, release)
+}
+
 #[tokio::test]
 async fn urgent_jobs_go_before_everything_that_waits() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let (started, has_started) = tokio::sync::oneshot::channel();
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let mut started = Some(started);
-    // Keeps the writer busy until the others wait.
-    let busy = {
-        let store = store.clone();
-        tokio::spawn(async move {
-            store
-                .write(Queue::Bulk, move |_| {
-                    let _ = started.take().map(|started| started.send(()));
-                    let _ = released.recv();
-                    Ok::<_, WriteError>(())
-                })
-                .await
-        })
-    };
-    has_started.await.unwrap();
+    let (busy, release) = keep_busy(&store).await;
     let order = Arc::new(Mutex::new(Vec::new()));
     let mut waiting = Vec::new();
     for queue in [Queue::Bulk, Queue::Normal, Queue::Bulk, Queue::Urgent, Queue::Normal, Queue::Urgent] {
@@ -359,10 +364,17 @@ async fn only_the_job_that_does_not_fit_fails_on_a_full_database() {
 async fn a_failed_disk_fails_everybody_who_waits_and_says_that_the_process_must_end() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
+    let (busy, release) = keep_busy(&store).await;
     let failing = store.write(Queue::Normal, |_| Err::<(), _>(WriteError::Io));
-    let (failed, neighbour) = tokio::join!(failing, add(&store, rosa()));
+    // One goes before the job that meets the failure, mostly into the same transaction, one comes after.
+    let released = async { release.send(()).unwrap() };
+    let (before, failed, after, ()) =
+        tokio::join!(biased; add(&store, rosa()), failing, add(&store, rosa()), released);
     assert!(matches!(failed, Err(WriteError::Io)), "{failed:?}");
-    assert!(neighbour.is_err(), "nothing is acknowledged from a disk that failed");
+    assert!(after.is_err(), "{after:?}");
+    let stored = store.read_here(|r| r.households_before(LA_PINTANA, Millis(6))).unwrap();
+    assert_eq!(stored, u64::from(before.is_ok()), "nothing is acknowledged from a disk that failed");
+    let _ = busy.await.unwrap();
     store.fatal().wait_for(|failed| *failed).await.unwrap();
     assert!(matches!(add(&store, rosa()).await, Err(WriteError::Stopped)));
 }

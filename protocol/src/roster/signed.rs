@@ -19,8 +19,8 @@ const SIGNATURES_MAX: usize = ROOT_KEYS_MAX * (ROSTER_PREVIOUS_MAX + 1);
 /// [`RosterChain`](super::RosterChain) takes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedRoster {
-    pub(super) bytes: Vec<u8>,
-    pub(super) signatures: Vec<RootSignature>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) signatures: Vec<RootSignature>,
 }
 
 /// One signature. It names the key itself, not a place in a list: the lists of two versions differ.

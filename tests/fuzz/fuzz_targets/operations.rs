@@ -1,0 +1,5 @@
+//! Fuzzes the target `operations` of `protocol::targets`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tests_fuzz::play("operations", data));

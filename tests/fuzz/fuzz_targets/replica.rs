@@ -1,0 +1,5 @@
+//! Fuzzes the target `replica` of `protocol::targets`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tests_fuzz::play("replica", data));
