@@ -7,6 +7,7 @@ mod border;
 mod coverage;
 mod demo;
 mod faults;
+mod fuzz;
 mod hostile;
 mod live;
 mod nothing_lost;
