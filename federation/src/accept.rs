@@ -39,6 +39,7 @@ pub(crate) async fn accept_all<D: Decode>(context: Arc<Context<D>>) {
             continue;
         }
         let Some(place) = by_address.enter(incoming.remote_address().ip(), place) else {
+            context.door.turn_away();
             incoming.refuse();
             continue;
         };
@@ -49,11 +50,25 @@ pub(crate) async fn accept_all<D: Decode>(context: Arc<Context<D>>) {
 
 async fn handshake<D: Decode>(context: Arc<Context<D>>, incoming: quinn::Incoming, place: Place) {
     let address = incoming.remote_address();
-    let Ok(connecting) = incoming.accept() else { return };
+    // What its first packet says may be enough to refuse it.
+    let connecting = match incoming.accept() {
+        Ok(connecting) => connecting,
+        Err(error) => {
+            context.door.refuse();
+            tracing::info!(%address, %error, "a connection was refused");
+            return;
+        }
+    };
     match timeout(HANDSHAKE_MAX, connecting).await {
         Ok(Ok(connection)) => _ = connection::run(context, connection, Side::Accepted, place).await,
-        Ok(Err(error)) => tracing::info!(%address, %error, "a connection was refused"),
-        Err(_) => tracing::info!(%address, "a connection was refused: the handshake took too long"),
+        Ok(Err(error)) => {
+            context.door.refuse();
+            tracing::info!(%address, %error, "a connection was refused");
+        }
+        Err(_) => {
+            context.door.refuse();
+            tracing::info!(%address, "a connection was refused: the handshake took too long");
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use quinn::VarInt;
 
+use crate::peers::PeerCounters;
+
 /// The reason sent to the peer when a connection is closed. The number is part of the protocol.
 ///
 /// | code | name | sent when |
@@ -74,11 +76,31 @@ impl CloseCode {
         self as u32
     }
 
-    /// Closes `connection` with this code and its name, unless it has ended already.
-    pub(crate) fn close(self, connection: &quinn::Connection) {
+    /// True for what only a peer that breaks a rule brings about.
+    #[must_use]
+    pub fn accuses(self) -> bool {
+        match self {
+            CloseCode::WelcomeRefused
+            | CloseCode::WelcomeLate
+            | CloseCode::RosterRefused
+            | CloseCode::FrameTooLarge
+            | CloseCode::UnknownLane
+            | CloseCode::FrameRefused
+            | CloseCode::OutOfOrder => true,
+            CloseCode::Goodbye
+            | CloseCode::Duplicate
+            | CloseCode::KeyNotAccepted
+            | CloseCode::Backlog
+            | CloseCode::NoPong
+            | CloseCode::Internal => false,
+        }
+    }
+    /// Closes `connection` with this code and its name, and counts it, unless it has ended already.
+    pub(crate) fn close(self, connection: &quinn::Connection, counters: &PeerCounters) {
         if connection.close_reason().is_some() {
             return;
         }
+        counters.close(self);
         connection.close(VarInt::from_u32(self.number()), format!("{self:?}").as_bytes());
     }
 

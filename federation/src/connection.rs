@@ -46,7 +46,8 @@ pub(crate) async fn run<D: Decode, P: Send + 'static>(
     };
     // The roster may have changed since the handshake judged the key.
     let Some((key, peer)) = owner.filter(|(_, member)| expected(*member)) else {
-        CloseCode::KeyNotAccepted.close(&connection);
+        context.door.refuse();
+        CloseCode::KeyNotAccepted.close(&connection, &PeerCounters::default());
         return Ended::ByUs(CloseCode::KeyNotAccepted);
     };
     let mut task = JoinSet::new();
@@ -56,7 +57,7 @@ pub(crate) async fn run<D: Decode, P: Send + 'static>(
         Some(Ok(code)) => code,
         Some(Err(_)) | None => CloseCode::Internal,
     };
-    code.close(&connection);
+    code.close(&connection, &context.board.counters(peer, context.clock.now()));
     let ended = Ended::from_error(&connection.closed().await, code);
     tracing::debug!(%peer, number, ?ended, "a connection ended");
     _ = context.events.send(LinkEvent::Down { peer, number, ended }).await;
@@ -115,7 +116,7 @@ async fn live<D: Decode, P: Send + 'static>(
         Some(Ok(code)) => code,
         Some(Err(_)) | None => CloseCode::Internal,
     };
-    code.close(&reading.connection);
+    code.close(&reading.connection, &reading.counters);
     tasks.shutdown().await;
     code
 }

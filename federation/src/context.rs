@@ -13,7 +13,7 @@ use crate::handlers::{BlobShelf, Decode, Rosters};
 use crate::keys::AcceptedKeys;
 use crate::limits;
 use crate::links::LinkEvent;
-use crate::peers::PeerBoard;
+use crate::peers::{DoorCounters, PeerBoard};
 
 /// Who this node is to its peers.
 #[derive(Debug, Clone)]
@@ -91,6 +91,7 @@ pub(crate) struct Context<D: Decode> {
     pub decode: D,
     pub blobs: Arc<dyn BlobShelf>,
     pub board: PeerBoard,
+    pub door: Arc<DoorCounters>,
     /// Comings and goings of connections, for the loop.
     pub events: mpsc::Sender<LinkEvent<D::Frame>>,
     /// Tells the loop that a peer's inbox has something.
@@ -128,6 +129,7 @@ impl<D: Decode> Context<D> {
             decode,
             blobs,
             board: PeerBoard::new(),
+            door: Arc::default(),
             events,
             blob_asks,
             inbox_ready: Notify::new(),

@@ -121,7 +121,7 @@ impl<F> Links<F> {
                     && pair.kept.number == number
                     && let Some(loser) = pair.waiting.take()
                 {
-                    CloseCode::Duplicate.close(&loser.connection);
+                    CloseCode::Duplicate.close(&loser.connection, &loser.counters);
                 }
                 Vec::new()
             }
@@ -141,13 +141,13 @@ impl<F> Links<F> {
                 self.keep(link, gone)
             }
             Verdict::Older => {
-                CloseCode::Duplicate.close(&link.connection);
+                CloseCode::Duplicate.close(&link.connection, &link.counters);
                 Vec::new()
             }
             Verdict::KeepIfAlive => {
                 pair.kept.control.ping_now.notify_one();
                 if let Some(loser) = pair.waiting.replace(link) {
-                    CloseCode::Duplicate.close(&loser.connection);
+                    CloseCode::Duplicate.close(&loser.connection, &loser.counters);
                 }
                 Vec::new()
             }
@@ -174,9 +174,9 @@ impl<F> Links<F> {
             Ended::ByUs(code) => code,
             Ended::ByPeer(_) | Ended::Lost | Ended::Refused => CloseCode::Goodbye,
         };
-        code.close(&pair.kept.connection);
+        code.close(&pair.kept.connection, &pair.kept.counters);
         if let Some(waiting) = &pair.waiting {
-            code.close(&waiting.connection);
+            code.close(&waiting.connection, &waiting.counters);
         }
         self.connections.send_modify(|all| _ = all.remove(&peer));
         self.board.set(peer, PeerState::Away, self.clock.now(), |status| status.ended = Some(ended));

@@ -19,7 +19,7 @@ use crate::handlers::{Blob, BlobShelf, Decode, Rosters};
 use crate::keys::{AcceptedKeys, NodeKey};
 use crate::limits::{BLOB_ASKS_MAX, COMMANDS_MAX, EVENTS_MAX, FETCH_TIME_MAX, FETCHES_MAX, GOODBYE_MAX};
 use crate::links::{Connections, Links};
-use crate::peers::{PeerBoard, Peers};
+use crate::peers::{DoorCounters, PeerBoard, Peers};
 
 /// How this node takes part.
 #[derive(Debug, Clone)]
@@ -61,6 +61,7 @@ pub struct Handle<C: Core> {
     contacts: watch::Sender<Contacts>,
     fetches: Arc<Semaphore>,
     board: PeerBoard,
+    door: Arc<DoorCounters>,
     local: SocketAddr,
 }
 
@@ -72,6 +73,7 @@ impl<C: Core> Clone for Handle<C> {
             contacts: self.contacts.clone(),
             fetches: self.fetches.clone(),
             board: self.board.clone(),
+            door: self.door.clone(),
             local: self.local,
         }
     }
@@ -130,6 +132,7 @@ impl<C: Core> Federation<C> {
             contacts,
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
             board: context.board.clone(),
+            door: context.door.clone(),
             local,
         };
         Ok(Self { handle, endpoint, stopping, tasks })
@@ -187,6 +190,12 @@ impl<C: Core> Handle<C> {
     #[must_use]
     pub fn peers(&self) -> watch::Receiver<Peers> {
         self.board.watch()
+    }
+
+    /// Counts of what never became a connection of a known peer.
+    #[must_use]
+    pub fn door(&self) -> Arc<DoorCounters> {
+        self.door.clone()
     }
 
     /// The UDP address listened on.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use protocol::ids::{MemberId, Millis};
 use tokio::sync::watch;
 
-use crate::close::Ended;
+use crate::close::{CloseCode, Ended};
 
 /// How a peer is reached right now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,34 @@ pub struct PeerCounters {
     connections: AtomicU64,
     queued_bytes: AtomicU64,
     round_trip_micros: AtomicU64,
+    /// By the number of the code.
+    closed: [AtomicU64; CloseCode::ALL.len()],
+}
+
+/// Counts of what never became a connection of a known peer.
+#[derive(Debug, Default)]
+pub struct DoorCounters {
+    handshakes_refused: AtomicU64,
+    turned_away: AtomicU64,
+}
+
+impl DoorCounters {
+    /// Handshakes that failed: a stranger's key, another protocol, rubbish, or too slow.
+    #[must_use]
+    pub fn handshakes_refused(&self) -> u64 {
+        self.handshakes_refused.load(Ordering::Relaxed)
+    }
+    /// Attempts refused before a handshake because their address had too many.
+    #[must_use]
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away.load(Ordering::Relaxed)
+    }
+    pub(crate) fn refuse(&self) {
+        self.handshakes_refused.fetch_add(1, Ordering::Relaxed);
+    }
+    pub(crate) fn turn_away(&self) {
+        self.turned_away.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl PeerCounters {
@@ -76,6 +104,16 @@ impl PeerCounters {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+    /// Connections that this node closed with a code.
+    #[must_use]
+    pub fn closed(&self, code: CloseCode) -> u64 {
+        self.closed.get(code as usize).map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+    pub(crate) fn close(&self, code: CloseCode) {
+        if let Some(count) = self.closed.get(code as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
     /// Connections that were kept.
     #[must_use]
@@ -136,8 +174,9 @@ impl PeerBoard {
     pub fn counters(&self, peer: MemberId, now: Millis) -> Arc<PeerCounters> {
         let mut counters = None;
         self.0.send_if_modified(|peers| {
+            let known = peers.len();
             counters = Some(peers.entry(peer).or_insert_with(|| PeerStatus::new(now)).counters.clone());
-            false
+            peers.len() > known
         });
         counters.expect("the closure above always runs")
     }

@@ -2,10 +2,13 @@
 //! [`Desk`]; it alone decides who may do what. It knows no HTTP and no SQL.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use config::settings::Config;
 use config::territory::Territory;
+use federation::close::CloseCode;
+use federation::peers::{DoorCounters, PeerCounters};
 use protocol::author::SealError;
 use protocol::ids::{Code, DocId, MemberId, Millis};
 use protocol::replica::Fault;
@@ -93,7 +96,7 @@ impl From<AppendError> for ActError {
 }
 
 /// State of the link to a peer, as the federation's driver tells it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Link {
     /// `connected`, `connecting` or `away`.
     pub state: LinkState,
@@ -104,9 +107,39 @@ pub struct Link {
     /// Documents that the digest covers.
     pub shared_documents: u64,
     /// Copies of it that proved nothing, since this node started: forged or spoiled on the way.
-    pub blamed: u64,
+    pub faults: BTreeMap<Fault, u64>,
     /// What was wrong with the last of them.
     pub last_fault: Option<Fault>,
+    /// What the transport counts of it.
+    pub counters: Arc<PeerCounters>,
+}
+
+impl Link {
+    /// Copies of it that proved nothing, and connections that it made this node close.
+    #[must_use]
+    pub fn offences(&self) -> u64 {
+        let accusing = CloseCode::ALL.into_iter().filter(|code| code.accuses());
+        self.faults.values().sum::<u64>() + accusing.map(|code| self.counters.closed(code)).sum::<u64>()
+    }
+
+    /// What was wrong last, or why its connections were closed.
+    #[must_use]
+    pub fn last_offence(&self) -> Option<String> {
+        let closed = |code: &CloseCode| code.accuses() && self.counters.closed(*code) > 0;
+        let code = || CloseCode::ALL.into_iter().find(closed).map(|code| format!("{code:?}"));
+        self.last_fault.map(|fault| fault.to_string()).or_else(code)
+    }
+}
+
+/// What replication counts over all peers, for its gauges.
+#[derive(Debug, Default)]
+pub struct ReplicationGauges {
+    /// Envelopes parked now.
+    pub parked: AtomicUsize,
+    /// Their bytes.
+    pub parked_bytes: AtomicUsize,
+    /// What never became a connection of a known peer.
+    pub door: OnceLock<Arc<DoorCounters>>,
 }
 
 /// Whether a peer can be reached.
@@ -132,6 +165,7 @@ struct Inner {
     config: Config,
     territory: Territory,
     links: RwLock<BTreeMap<MemberId, Link>>,
+    gauges: Arc<ReplicationGauges>,
     /// Who has read which reporter since the start, so that a page that refreshes itself is one read.
     read: Mutex<BTreeSet<(PersonId, DocId)>>,
 }
@@ -140,8 +174,21 @@ impl Desk {
     /// Over an open store.
     #[must_use]
     pub fn new(store: Store, config: Config, territory: Territory) -> Desk {
-        let inner = Inner { store, config, territory, links: RwLock::default(), read: Mutex::default() };
+        let (links, gauges, read) = (RwLock::default(), Arc::default(), Mutex::default());
+        let inner = Inner { store, config, territory, links, gauges, read };
         Desk { inner: Arc::new(inner) }
+    }
+
+    /// What replication counts over all peers.
+    #[must_use]
+    pub fn gauges(&self) -> &Arc<ReplicationGauges> {
+        &self.inner.gauges
+    }
+
+    /// The link to every peer as the federation's driver told it last.
+    #[must_use]
+    pub fn links(&self) -> BTreeMap<MemberId, Link> {
+        self.inner.links.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The store below.

@@ -19,6 +19,7 @@ use protocol::message::{BlobWant, Message};
 use protocol::replica::{Arrived, Input as ReplicaInput, Output as ReplicaOutput, Replica};
 use tokio::sync::mpsc;
 
+use crate::desk::ReplicationGauges;
 use crate::store::{Store, WriteError};
 
 pub use carrier::Carrier;
@@ -40,6 +41,7 @@ pub struct Bridge {
     out: VecDeque<Output>,
     works: mpsc::UnboundedSender<Work>,
     in_flight: Arc<AtomicUsize>,
+    gauges: Arc<ReplicationGauges>,
 }
 
 /// The carrier's end of a bridge. The queue has no bound of its own: above
@@ -64,13 +66,13 @@ impl Works {
 impl Bridge {
     /// A replica of this store, and the queue of what it asks for.
     #[must_use]
-    pub fn new(store: Store, contacts: Contacts) -> (Self, Works) {
+    pub fn new(store: Store, contacts: Contacts, gauges: Arc<ReplicationGauges>) -> (Self, Works) {
         let (works, queue) = mpsc::unbounded_channel();
         let in_flight = Arc::new(AtomicUsize::new(0));
         let replica = Replica::new(store.member(), store.rosters().as_ref().clone());
         let shelf = NodeShelf::new(store.clone(), contacts);
-        let bridge =
-            Self { store, replica, shelf, out: VecDeque::new(), works, in_flight: in_flight.clone() };
+        let out = VecDeque::new();
+        let bridge = Self { store, replica, shelf, out, works, in_flight: in_flight.clone(), gauges };
         (bridge, Works { queue, in_flight })
     }
 
@@ -119,6 +121,9 @@ impl Core for Bridge {
         while let Some(output) = self.replica.poll_output() {
             self.carry(output);
         }
+        let (parked, bytes) = self.replica.parked();
+        self.gauges.parked.store(parked, Ordering::Relaxed);
+        self.gauges.parked_bytes.store(bytes, Ordering::Relaxed);
     }
 
     fn may_have_blob(&mut self, now: Millis, peer: MemberId, want: &BlobWant) -> bool {
@@ -164,9 +169,29 @@ impl Decode for Checker {
     type Frame = Arrived;
 
     fn decode(&self, _peer: MemberId, _lane: Lane, bytes: &[u8]) -> Result<Arrived, Refusal> {
-        let message = Message::decode(bytes).map_err(Refusal::new)?;
-        Ok(Arrived::check(message, &self.0.rosters()))
+        let (message, spoiled) = Message::decode_sparing(bytes).map_err(Refusal::new)?;
+        if elsewhere(&message) {
+            return Err(Refusal::new(Elsewhere(message.name())));
+        }
+        Ok(Arrived::check(message, &self.0.rosters()).with_spoiled(&spoiled))
     }
+}
+
+/// A message on a lane that belongs on the control stream or on a blob's own.
+#[derive(Debug, thiserror::Error)]
+#[error("a {0} belongs on another stream")]
+struct Elsewhere(&'static str);
+
+fn elsewhere(message: &Message) -> bool {
+    matches!(
+        message,
+        Message::Welcome(_)
+            | Message::Ping(_)
+            | Message::Pong(_)
+            | Message::BlobWant(_)
+            | Message::BlobPiece(_)
+            | Message::BlobNone(_)
+    )
 }
 
 /// The store's blobs, for peers that may have them.

@@ -148,7 +148,7 @@ fn start_link(opened: &Opened) -> Result<(Federation<Bridge>, Replication), RunE
     let folder = opened.home.folder().join("contacts");
     let contacts = Contacts::open(&folder).map_err(|error| RunError::System("the contact records", error))?;
     let rosters = NodeRosters::new(opened.home.rosters()?, store.clone());
-    let (bridge, works) = Bridge::new(store.clone(), contacts.clone());
+    let (bridge, works) = Bridge::new(store.clone(), contacts.clone(), desk.gauges().clone());
     let identity = Identity {
         member: store.member(),
         federation: store.rosters().federation(),
@@ -170,6 +170,8 @@ fn start_link(opened: &Opened) -> Result<(Federation<Bridge>, Replication), RunE
         blobs: Arc::new(Blobs(store)),
     };
     let link = Federation::start(settings, rosters.keys(), handlers, bridge)?;
+    // Set once: this is the only start.
+    let _ = desk.gauges().door.set(link.handle().door());
     keep_own_contact(opened, &contacts, link.handle().local_address())?;
     let carrier = Carrier::new(desk.clone(), link.handle(), rosters.clone(), contacts);
     carrier.dial();

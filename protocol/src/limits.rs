@@ -110,6 +110,8 @@ pub const DUE_CLEARED_MAX: usize = 1_024;
 /// Documents that one peer and this node are talking about. More: the one quiet for longest is
 /// forgotten, and the digest finds it again.
 pub const TALKS_MAX: usize = 1_024;
+/// Wants to one peer that are not answered. More: not asked; the next digest finds what is missing.
+pub const WANTS_IN_FLIGHT_MAX: usize = 1_024;
 /// Documents kept loaded between messages. More: the one unused for longest is dropped and loaded again.
 pub const DOCUMENTS_LOADED_MAX: usize = 64;
 /// Documents whose envelopes wait for the store. More: nothing is taken from peers until some are in.

@@ -10,7 +10,7 @@ pub use table::{Row, TABLE};
 
 use crate::digest::Fingerprint;
 use crate::envelope::SignedEnvelope;
-use crate::ids::{BlobId, DocId, EnvelopeId, FederationId, MemberId, Millis, RosterHash};
+use crate::ids::{BlobId, DocId, EnvelopeId, FederationId, MemberId, Millis, RosterHash, sha256};
 use crate::kind::Urgency;
 use crate::limits::{
     BLOB_INLINE_BYTES_MAX, BLOB_PIECE_BYTES, BLOBS_MAX, CONTACT_BYTES_MAX, DIGEST_LEAF_MAX,
@@ -230,6 +230,10 @@ pub struct BlobPiece {
     pub bytes: Vec<u8>,
 }
 
+/// An envelope of a message that does not parse: SHA-256 of its bytes, for want of an id, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Spoiled(pub [u8; 32], pub WireError);
+
 /// Everything that two nodes say to each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -351,8 +355,16 @@ impl Message {
         w.into_bytes()
     }
 
-    /// Parses one message. Bytes that do not parse close the connection that sent them.
+    /// Parses one message, everything in it included.
     pub fn decode(bytes: &[u8]) -> Result<Message, WireError> {
+        let (message, spoiled) = Self::decode_sparing(bytes)?;
+        spoiled.first().map_or(Ok(message), |first| Err(first.1))
+    }
+
+    /// The same, but an envelope that does not parse is left out and told of: it costs the honest ones
+    /// beside it nothing. Other bytes that do not parse close the connection that sent them.
+    pub fn decode_sparing(bytes: &[u8]) -> Result<(Message, Vec<Spoiled>), WireError> {
+        let mut spoiled = Vec::new();
         if bytes.len() > FRAME_BYTES_MAX {
             return Err(WireError::TooLong);
         }
@@ -364,10 +376,10 @@ impl Message {
             4 => Message::Contact(r.bytes(CONTACT_BYTES_MAX)?.to_vec()),
             5 => Message::RosterWant(r.integer()?),
             6 => Message::Roster(read_roster(&mut r)?),
-            10 => Message::Body(read_items(&mut r)?),
+            10 => Message::Body(read_items(&mut r, &mut spoiled)?),
             11 => Message::Have(read_have(&mut r)?),
             12 => Message::Want(read_want(&mut r)?),
-            13 => Message::Answer(read_items(&mut r)?),
+            13 => Message::Answer(read_items(&mut r, &mut spoiled)?),
             15 => Message::Proof(read_proof(&mut r)?),
             20 => Message::DigestRoot(DigestRoot {
                 hash: Fingerprint(r.array()?),
@@ -388,7 +400,7 @@ impl Message {
             _ => return Err(WireError::Value),
         };
         r.end()?;
-        Ok(message)
+        Ok((message, spoiled))
     }
 }
 
@@ -447,19 +459,24 @@ fn write_items(w: &mut Writer, items: &Items) {
     });
 }
 
-fn read_items(r: &mut Reader<'_>) -> Result<Items, WireError> {
+fn read_items(r: &mut Reader<'_>, spoiled: &mut Vec<Spoiled>) -> Result<Items, WireError> {
     let doc = r.doc_id()?;
     let items = r.list(ITEMS_MAX, |r| {
-        Ok(Item {
-            age: Millis(r.integer()?),
-            envelope: SignedEnvelope::decode(r.bytes(ENVELOPE_BYTES_MAX)?)?,
-            blobs: r.list(BLOBS_MAX, |r| {
-                let (id, salt) = (r.blob_id()?, r.array()?);
-                Ok(InlineBlob { id, salt, content: r.bytes(BLOB_INLINE_BYTES_MAX)?.to_vec() })
-            })?,
+        let age = Millis(r.integer()?);
+        let bytes = r.bytes(ENVELOPE_BYTES_MAX)?;
+        let blobs = r.list(BLOBS_MAX, |r| {
+            let (id, salt) = (r.blob_id()?, r.array()?);
+            Ok(InlineBlob { id, salt, content: r.bytes(BLOB_INLINE_BYTES_MAX)?.to_vec() })
+        })?;
+        Ok(match SignedEnvelope::decode(bytes) {
+            Ok(envelope) => Some(Item { age, envelope, blobs }),
+            Err(error) => {
+                spoiled.push(Spoiled(sha256(&[bytes]), error));
+                None
+            }
         })
     })?;
-    Ok(Items { doc, items })
+    Ok(Items { doc, items: items.into_iter().flatten().collect() })
 }
 
 fn read_welcome(r: &mut Reader<'_>) -> Result<Welcome, WireError> {

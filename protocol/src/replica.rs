@@ -37,6 +37,8 @@ mod standing;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
 mod proof_tests;
 #[cfg(test)]
 mod standing_tests;

@@ -208,3 +208,37 @@ async fn stopped_node_says_goodbye_and_leaves_nothing_running() {
     one.until_peer(member(2), |status| status.ended == goodbye).await;
     one.federation.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_connection_that_is_closed_over_what_came_is_counted_by_its_code() {
+    let node = Node::start(1);
+    let counters = async || node.until_peer(member(2), |_| true).await.counters;
+    for (bytes, expected) in
+        [(&b"\0\0\0\0"[..], CloseCode::FrameTooLarge), (b"\0\0\0\x06refuse", CloseCode::FrameRefused)]
+    {
+        let link = Raw::new(2).dial(&node).await;
+        node.until_connected(member(2)).await;
+        let mut lane = link.open_lane(Lane::Normal).await;
+        lane.write_all(bytes).await.unwrap();
+        assert_eq!(link.closed().await, code(expected));
+        let counted = counters().await;
+        until("the close is counted", || counted.closed(expected) == 1).await;
+    }
+    // Before a connection is kept, too.
+    let raw = Raw::new(2);
+    let connection = raw.dial_silently(&node).await;
+    let (mut send, _receive) = soon("the control stream", connection.accept_bi()).await.unwrap();
+    frame::write(&mut send, Message::Ping(1).encode()).await.unwrap();
+    assert_eq!(closed(&connection).await, code(CloseCode::WelcomeRefused));
+    let counted = counters().await;
+    until("the close is counted", || counted.closed(CloseCode::WelcomeRefused) == 1).await;
+    let door = node.handle.door();
+    let strange = Raw::with_key(9, stranger());
+    if let Ok(connection) =
+        soon("the handshake", strange.endpoint.dial(node.member, node.address()).unwrap()).await
+    {
+        soon("the end", connection.closed()).await;
+    }
+    until("the handshake is counted", || door.handshakes_refused() == 1).await;
+    node.federation.stop().await;
+}

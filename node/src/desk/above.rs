@@ -1,7 +1,6 @@
 //! The pages above one incident: coverage, the country, the peers, the node itself.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::PoisonError;
 
 use config::coverage::Coverage;
 use config::values::Percent;
@@ -171,10 +170,10 @@ impl Desk {
 
     fn peer_views(&self, r: &Reader<'_>, now: Millis) -> Result<Vec<PeerView>, ActError> {
         let rosters = self.rosters();
-        let links = self.inner.links.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let links = self.links();
         let mut views = Vec::new();
         for member in rosters.head().members().iter().filter(|member| member.id != self.us()) {
-            let link = links.get(&member.id).copied().unwrap_or_default();
+            let link = links.get(&member.id).cloned().unwrap_or_default();
             let lag = r.due_of(member.id)?;
             let (refused, last_refusal) = r.refusals_of(member.id)?;
             views.push(PeerView {
@@ -187,8 +186,8 @@ impl Desk {
                 lag_ms: lag.1.map_or(0, |since| now.since(since).0),
                 in_step_ms: link.in_step.map(|at| at.0),
                 shared_documents: link.shared_documents,
-                refused: refused + link.blamed,
-                last_refusal: last_refusal.or_else(|| link.last_fault.map(|fault| fault.to_string())),
+                refused: refused + link.offences(),
+                last_refusal: last_refusal.or_else(|| link.last_offence()),
                 equivocations: r.equivocations_of(member.id)?,
             });
         }

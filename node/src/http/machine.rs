@@ -1,11 +1,13 @@
 //! For machines: is the node well, its numbers, and the description of its API.
 
 use std::fmt::Write as _;
+use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use federation::close::CloseCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -65,6 +67,7 @@ async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
         let _ = writeln!(text, "cuadra_store_jobs{{queue=\"{queue}\"}} {jobs}");
     }
     write_peers(&mut text, &app.desk.peers().await?);
+    write_offences(&mut text, &app);
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
@@ -83,6 +86,46 @@ fn write_peers(text: &mut String, peers: &[PeerView]) {
         for peer in peers {
             // Ids are hex: nothing to escape, and a renamed peer stays one series.
             let _ = writeln!(text, "{name}{{peer=\"{}\"}} {}", peer.id, figure(peer));
+        }
+    }
+}
+
+/// What peers did that no honest one does, by name, and what waits because something of it is missing.
+fn write_offences(text: &mut String, app: &App) {
+    let gauges = app.desk.gauges();
+    let door = gauges.door.get();
+    let (parked, bytes) = (gauges.parked.load(Relaxed), gauges.parked_bytes.load(Relaxed));
+    let _ = writeln!(
+        text,
+        "# HELP cuadra_parked Envelopes that name what is not here yet.\n# TYPE cuadra_parked gauge\n\
+         cuadra_parked {parked}\n\
+         # HELP cuadra_parked_bytes Their bytes.\n# TYPE cuadra_parked_bytes gauge\ncuadra_parked_bytes {bytes}\n\
+         # HELP cuadra_handshakes_refused_total Handshakes that failed: strangers, other protocols, rubbish.\n\
+         # TYPE cuadra_handshakes_refused_total counter\ncuadra_handshakes_refused_total {}\n\
+         # HELP cuadra_turned_away_total Attempts refused because their address had too many.\n\
+         # TYPE cuadra_turned_away_total counter\ncuadra_turned_away_total {}",
+        door.map_or(0, |door| door.handshakes_refused()),
+        door.map_or(0, |door| door.turned_away()),
+    );
+    let links = app.desk.links();
+    let _ = writeln!(
+        text,
+        "# HELP cuadra_peer_faults_total Copies of it that proved nothing.\n# TYPE cuadra_peer_faults_total counter"
+    );
+    for (peer, link) in &links {
+        for (fault, count) in &link.faults {
+            let fault = fault.name();
+            let _ = writeln!(text, "cuadra_peer_faults_total{{peer=\"{peer}\",fault=\"{fault}\"}} {count}");
+        }
+    }
+    let _ = writeln!(
+        text,
+        "# HELP cuadra_peer_closed_total Connections of it closed by this node.\n# TYPE cuadra_peer_closed_total counter"
+    );
+    for (peer, link) in &links {
+        let closed = CloseCode::ALL.into_iter().map(|code| (code, link.counters.closed(code)));
+        for (code, count) in closed.filter(|(_, count)| *count > 0) {
+            let _ = writeln!(text, "cuadra_peer_closed_total{{peer=\"{peer}\",code=\"{code:?}\"}} {count}");
         }
     }
 }

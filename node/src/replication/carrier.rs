@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use federation::Handle;
+use federation::handlers::Rosters as _;
 use federation::peers::{PeerState, Peers};
+use federation::{FetchError, Handle};
 use protocol::envelope::SignedEnvelope;
 use protocol::ids::{BlobId, DocId, MemberId, commitment};
 use protocol::message::{InlineBlob, Lane};
 use protocol::proof::Proof;
-use protocol::replica::{Arrival, Input as ReplicaInput, Output as ReplicaOutput};
+use protocol::replica::{Arrival, Fault, Input as ReplicaInput, Output as ReplicaOutput};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -103,10 +104,12 @@ impl Carrier {
                 self.store(doc, Coming { envelopes, blobs, proofs }, lane).await;
             }
             ReplicaOutput::FetchBlob { doc, blob, candidates } => self.fetch(doc, blob.id, &candidates).await,
-            ReplicaOutput::OfferRoster { peer, bytes } => match self.rosters.take_signed(&bytes).await {
-                Ok(_) => {}
-                Err(error) => tracing::warn!(%peer, %error, "a roster that a peer sent was not taken"),
-            },
+            ReplicaOutput::OfferRoster { peer, bytes } => {
+                if let Err(error) = self.rosters.take(peer, bytes).await {
+                    tracing::warn!(%peer, %error, "a roster that a peer sent was refused");
+                    self.blame(peer, Fault::Roster);
+                }
+            }
             ReplicaOutput::StoreContact(record) => {
                 if let Err(error) = self.contacts.keep(record) {
                     tracing::warn!(%error, "a contact record could not be kept");
@@ -126,11 +129,9 @@ impl Carrier {
                 });
             }
             ReplicaOutput::Blame { peer, id, fault } => {
-                tracing::warn!(%peer, %id, %fault, "a peer passed on a copy that is worth nothing");
-                self.link(peer, |link| {
-                    link.blamed = link.blamed.saturating_add(1);
-                    link.last_fault = Some(fault);
-                });
+                if self.blame(peer, fault) {
+                    tracing::warn!(%peer, %id, %fault, "a peer passed on a copy that is worth nothing");
+                }
             }
             // Sent by the loop, served on the stream that asked, or gathered above.
             ReplicaOutput::ServeBlob { .. }
@@ -187,6 +188,9 @@ impl Carrier {
             Ok(()) => ReplicaInput::BlobStored { blob },
             Err(error) => {
                 tracing::debug!(%blob, %error, "a blob was not fetched");
+                if let Some(FetchError::Lied(liars)) = error.downcast_ref() {
+                    liars.iter().for_each(|liar| _ = self.blame(*liar, Fault::Commitment));
+                }
                 ReplicaInput::FetchFailed { blob }
             }
         };
@@ -322,6 +326,7 @@ impl Carrier {
                 self.link(*peer, |link| {
                     link.state = state;
                     link.since = status.since;
+                    link.counters = status.counters.clone();
                 });
             }
             tokio::select! {
@@ -331,11 +336,24 @@ impl Carrier {
         }
     }
 
+    /// Counts a fault. True while it is worth a line in the log: a peer that sends nothing else must not
+    /// fill the disk with them.
+    fn blame(&self, peer: MemberId, fault: Fault) -> bool {
+        let mut count = 0;
+        self.link(peer, |link| {
+            let faults = link.faults.entry(fault).or_default();
+            *faults = faults.saturating_add(1);
+            count = *faults;
+            link.last_fault = Some(fault);
+        });
+        count.is_power_of_two()
+    }
+
     fn link(&self, peer: MemberId, change: impl FnOnce(&mut Link)) {
         let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         let link = links.entry(peer).or_default();
         change(link);
-        self.desk.set_link(peer, *link);
+        self.desk.set_link(peer, link.clone());
     }
 }
 

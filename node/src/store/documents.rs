@@ -158,7 +158,7 @@ impl Tx<'_> {
         why: Refusal,
     ) -> Result<(), WriteError> {
         let (db, header) = (self.db(), envelope.header());
-        db.prepare_cached(
+        let rows = db.prepare_cached(
             "INSERT OR IGNORE INTO refusal (id, doc, author, peer, reason, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
         .execute(params![
@@ -169,6 +169,10 @@ impl Tx<'_> {
             why.to_string(),
             millis(self.now())
         ])?;
+        if rows == 0 {
+            // Known: the last row number is some other table's.
+            return Ok(());
+        }
         let oldest = db.last_insert_rowid() - i64::try_from(REFUSALS_KEPT_MAX).expect("a small limit");
         db.prepare_cached("DELETE FROM refusal WHERE number <= ?1")?.execute(params![oldest])?;
         Ok(())

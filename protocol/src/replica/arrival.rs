@@ -3,13 +3,16 @@
 
 use crate::envelope::{Signed, SignedEnvelope, VerifiedEnvelope, VerifyError, strictly};
 use crate::ids::{DocId, EnvelopeId, Millis, commitment};
-use crate::message::{InlineBlob, Items, Message, ProofPage};
+use crate::message::{InlineBlob, Items, Message, ProofPage, Spoiled};
 use crate::proof::{StatementError, VerifiedStatement};
 use crate::roster::RosterChain;
 
 /// What is wrong with a copy that proves nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Fault {
+    /// It does not parse.
+    #[error("it does not parse")]
+    Malformed,
     /// The roster that it names has no such author or key.
     #[error("the roster that it names has no such author or key")]
     UnknownKey,
@@ -28,6 +31,42 @@ pub enum Fault {
     /// What it sends as a proof of equivocation proves none.
     #[error("what it sends as a proof of equivocation proves none")]
     NoProof,
+    /// A roster version that breaks a rule of rosters.
+    #[error("a roster version breaks a rule of rosters")]
+    Roster,
+    /// A contact record that nobody signed, or that does not parse.
+    #[error("a contact record that nobody signed")]
+    Contact,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Fault; 9] = [
+        Fault::Malformed,
+        Fault::UnknownKey,
+        Fault::BadSignature,
+        Fault::OperationHash,
+        Fault::OtherDocument,
+        Fault::Commitment,
+        Fault::NoProof,
+        Fault::Roster,
+        Fault::Contact,
+    ];
+    /// Its name in counters.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Malformed => "malformed",
+            Fault::UnknownKey => "unknown_key",
+            Fault::BadSignature => "bad_signature",
+            Fault::OperationHash => "operation_hash",
+            Fault::OtherDocument => "other_document",
+            Fault::Commitment => "commitment",
+            Fault::NoProof => "no_proof",
+            Fault::Roster => "roster",
+            Fault::Contact => "contact",
+        }
+    }
 }
 
 /// An envelope after its signature was looked at.
@@ -92,6 +131,19 @@ pub enum Arrived {
 }
 
 impl Arrived {
+    /// Adds what did not parse of the message, so that whoever sent it is blamed.
+    #[must_use]
+    pub fn with_spoiled(mut self, spoiled: &[Spoiled]) -> Arrived {
+        if let Arrived::Items(arrived) = &mut self {
+            arrived.items.extend(spoiled.iter().map(|Spoiled(hash, _)| ArrivedItem {
+                age: Millis(0),
+                envelope: Checked::Faulty(EnvelopeId(*hash), Fault::Malformed),
+                blobs: Vec::new(),
+                spoiled_blob: false,
+            }));
+        }
+        self
+    }
     /// Verifies whatever is signed in a message. Costs one Ed25519 verification per envelope.
     #[must_use]
     pub fn check(message: Message, rosters: &RosterChain) -> Arrived {

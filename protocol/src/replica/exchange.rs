@@ -13,7 +13,7 @@ use crate::admission::{Ground, Refusal, Verdict, admit};
 use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, MemberId};
-use crate::limits::{HEADS_MAX, HELD_IDS_MAX, REFUSALS_KEPT_MAX, WANT_IDS_MAX};
+use crate::limits::{HEADS_MAX, HELD_IDS_MAX, REFUSALS_KEPT_MAX, WANT_IDS_MAX, WANTS_IN_FLIGHT_MAX};
 use crate::message::{Have, InlineBlob, Item, Items, Lane, Message, Want};
 use crate::proof::Proof;
 
@@ -136,7 +136,7 @@ impl Replica {
         let held = self.held_for(peer, &doc, shelf);
         let now = self.now;
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        if ids.is_empty() || state.asked.contains_key(&doc) {
+        if ids.is_empty() || state.asked.contains_key(&doc) || state.asked.len() >= WANTS_IN_FLIGHT_MAX {
             return;
         }
         state.asked.insert(doc, Asked { at: now, lane, tries: 0 });
@@ -339,6 +339,10 @@ impl Replica {
     /// One step of one envelope: through admission if all that it names is here.
     fn judge(&mut self, parked: Parked, ahead: &mut Arc<Document>, shelf: &dyn Shelf) -> Judged {
         let Stage::Verified(envelope) = &parked.stage else { return Judged::Waits(Box::new(parked)) };
+        // The same one twice in one message is refused once.
+        if self.refusals.contains(&parked.id) {
+            return Judged::Done;
+        }
         if let Some(held) = ahead.envelope(&parked.id) {
             self.note_sent(&parked, held.header().parents.as_slice());
             return Judged::Done;

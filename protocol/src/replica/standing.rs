@@ -2,9 +2,9 @@
 //! round through everything due, and the passing of time.
 
 use super::peer::{Assembly, Peer, Sweep};
-use super::{Output, Parting, Replica, Shelf};
-use crate::contact::SignedContact;
-use crate::ids::{MemberId, Millis};
+use super::{Fault, Output, Parting, Replica, Shelf};
+use crate::contact::{ContactError, SignedContact};
+use crate::ids::{EnvelopeId, MemberId, Millis, sha256};
 use crate::limits::{
     DIGEST_INTERVAL_MS, FETCH_RETRY_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX, RING_AGE_MS_MAX,
     ROSTER_PIECE_BYTES, WANT_RETRY_MS,
@@ -139,8 +139,15 @@ impl Replica {
 
     /// Keeps a newer contact record and passes it on.
     pub(super) fn handle_contact(&mut self, peer: MemberId, bytes: &[u8], shelf: &dyn Shelf) {
-        let Ok(signed) = SignedContact::decode(bytes) else { return };
-        let Ok(contact) = signed.verify(self.rosters.federation(), self.rosters.head()) else { return };
+        let id = EnvelopeId(sha256(&[bytes]));
+        let blame = Output::Blame { peer, id, fault: Fault::Contact };
+        let Ok(signed) = SignedContact::decode(bytes) else { return self.out.push_back(blame) };
+        let contact = match signed.verify(self.rosters.federation(), self.rosters.head()) {
+            Ok(contact) => contact,
+            // Its key may have been good when the peer took it.
+            Err(ContactError::Key) => return,
+            Err(ContactError::Federation | ContactError::Signature) => return self.out.push_back(blame),
+        };
         let member = contact.member;
         let held = shelf.contacts().into_iter().find(|held| held.unverified().member == member);
         if member == self.me || held.is_some_and(|held| held.unverified().version >= contact.version) {
