@@ -32,7 +32,7 @@ pub struct Plan {
     wiring: SharedWiring,
     disks: Vec<Option<SmallDisk>>,
     keep_ports: bool,
-    scripted: Option<Town>,
+    scripted: Vec<Town>,
     direct: bool,
 }
 
@@ -74,7 +74,7 @@ impl Plan {
 
     /// Lists this member but does not start it: a scenario plays it itself.
     pub fn scripted(&mut self, town: Town) {
-        self.scripted = Some(town);
+        self.scripted.push(town);
     }
 
     /// Starts every node and waits until all of them are ready.
@@ -88,7 +88,7 @@ impl Plan {
             );
         }
         roster::found(self.folder.path(), &nodes);
-        for node in nodes.iter_mut().filter(|node| Some(node.town) != self.scripted) {
+        for node in nodes.iter_mut().filter(|node| !self.scripted.contains(&node.town)) {
             node.start().await;
             if self.keep_ports {
                 node.keep_port();
@@ -131,7 +131,7 @@ impl Cluster {
             wiring,
             disks,
             keep_ports: false,
-            scripted: None,
+            scripted: Vec::new(),
             direct: false,
         }
     }

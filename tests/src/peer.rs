@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use ed25519_dalek::{Signer as _, SigningKey};
 use protocol::envelope::{Header, RULES_VERSION, SignedEnvelope};
 use protocol::ids::{DocId, EnvelopeId, Incarnation, KeyIndex, MemberId, Millis, Seq, sha256};
-use protocol::message::{Item, Items, Message, Want, Welcome};
+use protocol::message::{BlobWant, Item, Items, Message, Want, Welcome};
 use protocol::operation::Operation;
 use protocol::roster::{KeyPurpose, RosterChain};
 use quinn::{Connection, Endpoint, RecvStream, SendStream};
@@ -80,6 +80,13 @@ impl Identity {
         }
     }
 
+    /// What it answers to a node's welcome.
+    #[must_use]
+    pub fn welcome(&self, theirs: Welcome) -> Welcome {
+        let head = self.rosters.head();
+        Welcome { member: self.member, roster_version: head.version, roster: head.hash(), ..theirs }
+    }
+
     /// Signs a header as it stands, true or not.
     #[must_use]
     pub fn sign(&self, header: &Header, operation: &Operation) -> SignedEnvelope {
@@ -97,12 +104,20 @@ impl Identity {
 /// An envelope of these parts, whatever they are.
 #[must_use]
 pub fn assemble(header: &Header, op_bytes: &[u8], signature: &[u8]) -> SignedEnvelope {
-    const DOMAIN_BYTES: usize = b"cuadra/envelope/v1\0".len();
-    let signed = header.sig_input();
-    let length = u16::try_from(signature.len()).expect("a signature is short").to_be_bytes();
-    let bytes = [&signed[DOMAIN_BYTES..], op_bytes, &length, signature].concat();
+    let bytes = envelope_bytes(&header.sig_input(), op_bytes, signature);
     SignedEnvelope::decode(&bytes).expect("it has the layout of an envelope")
 }
+
+/// The bytes of an envelope of these parts, also where no envelope has such a layout.
+#[must_use]
+pub fn envelope_bytes(signed: &[u8], op_bytes: &[u8], signature: &[u8]) -> Vec<u8> {
+    const DOMAIN_BYTES: usize = b"cuadra/envelope/v1\0".len();
+    let length = u16::try_from(signature.len()).expect("a signature is short").to_be_bytes();
+    [&signed[DOMAIN_BYTES..], op_bytes, &length, signature].concat()
+}
+
+/// What a scripted member answers when a node asks it for a blob; nothing at all if it gives none.
+pub type BlobAnswer = fn(&BlobWant) -> Vec<Message>;
 
 /// The same envelope with one bit of its signature changed.
 #[must_use]
@@ -127,6 +142,8 @@ pub struct Peer {
     connection: Connection,
     _endpoint: Endpoint,
     lanes: AsyncMutex<Vec<(u8, SendStream)>>,
+    control: Arc<AsyncMutex<SendStream>>,
+    blob_answer: Arc<Mutex<Option<BlobAnswer>>>,
     received: Arc<Mutex<Vec<Vec<u8>>>>,
     _readers: JoinSet<()>,
 }
@@ -134,28 +151,39 @@ pub struct Peer {
 impl Peer {
     /// Connects to a node and exchanges the welcomes.
     pub async fn connect(identity: &Identity, node: &Node) -> Peer {
-        let address = node.listens();
-        let mut endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
-        endpoint.set_default_client_config(tls::client(&identity.tls_key));
-        let connecting = endpoint.connect(address, "cuadra").expect("an address to dial");
-        let connection = connecting.await.expect("the node accepts a member's key");
-        let mut control = connection.accept_bi().await.expect("the accepting end opens the control stream");
-        let mut first = [0];
-        control.1.read_exact(&mut first).await.expect("a first byte");
-        assert_eq!(first, [CONTROL_STREAM]);
-        let theirs = read_frame(&mut control.1).await.expect("a welcome");
-        let Ok(Message::Welcome(theirs)) = Message::decode(&theirs) else {
-            panic!("not a welcome: {theirs:?}")
-        };
-        let head = identity.rosters.head();
-        let ours =
-            Welcome { member: identity.member, roster_version: head.version, roster: head.hash(), ..theirs };
-        write_frame(&mut control.0, &Message::Welcome(ours).encode()).await;
-        let received = Arc::<Mutex<Vec<Vec<u8>>>>::default();
-        let mut readers = JoinSet::new();
-        readers.spawn(read_lanes(connection.clone(), received.clone()));
-        readers.spawn(answer_pings(control.0, control.1));
-        Peer { connection, _endpoint: endpoint, lanes: AsyncMutex::default(), received, _readers: readers }
+        Knock::at(identity, node).await.enter(identity).await
+    }
+
+    /// What this connection answers from now on when the node asks it for a blob.
+    pub fn answer_blobs(&self, answer: BlobAnswer) {
+        *self.blob_answer.lock().expect("nobody panics with it") = Some(answer);
+    }
+
+    /// The connection below, for what no message can do.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Sends any bytes as a frame on the control stream.
+    pub async fn send_control(&self, bytes: &[u8]) {
+        write_frame(&mut *self.control.lock().await, bytes).await;
+    }
+
+    /// Ends a lane's stream as if nothing more were to come.
+    pub async fn finish(&self, lane: u8) {
+        let mut lanes = self.lanes.lock().await;
+        if let Some((_, stream)) = lanes.iter_mut().find(|(number, _)| *number == lane) {
+            let _the_node_may_have_closed = stream.finish();
+        }
+    }
+
+    /// Breaks a lane's stream off.
+    pub async fn reset(&self, lane: u8) {
+        let mut lanes = self.lanes.lock().await;
+        if let Some((_, stream)) = lanes.iter_mut().find(|(number, _)| *number == lane) {
+            let _the_node_may_have_closed = stream.reset(quinn::VarInt::from_u32(0));
+        }
     }
 
     /// Sends a message on a lane.
@@ -246,12 +274,125 @@ impl Peer {
     }
 }
 
+/// A connection whose handshake is done and whose welcome is not.
+#[derive(Debug)]
+pub struct Knock {
+    /// The connection.
+    pub connection: Connection,
+    endpoint: Endpoint,
+}
+
+impl Knock {
+    /// Shakes hands with a node.
+    pub async fn at(identity: &Identity, node: &Node) -> Knock {
+        Knock::reach(identity, node.listens()).await
+    }
+
+    /// The same by address.
+    pub async fn reach(identity: &Identity, address: SocketAddr) -> Knock {
+        let knock = Knock::with(tls::client(&identity.tls_key), address).await;
+        knock.expect("the node accepts a member's key")
+    }
+
+    /// Shakes hands with this key and protocol name; the error if the node will not.
+    pub async fn strange(
+        key: &SigningKey,
+        protocol: &[u8],
+        node: &Node,
+    ) -> Result<Knock, quinn::ConnectionError> {
+        Knock::with(tls::client_of(key, protocol), node.listens()).await
+    }
+
+    async fn with(config: quinn::ClientConfig, address: SocketAddr) -> Result<Knock, quinn::ConnectionError> {
+        let mut endpoint = Endpoint::client(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        endpoint.set_default_client_config(config);
+        let connection = endpoint.connect(address, "cuadra").expect("an address to dial").await?;
+        Ok(Knock { connection, endpoint })
+    }
+
+    /// The control stream with the node's welcome read from it.
+    pub async fn welcomed(&self) -> (SendStream, RecvStream, Welcome) {
+        let (send, mut receive) =
+            self.connection.accept_bi().await.expect("the accepting end opens the control stream");
+        let mut first = [0];
+        receive.read_exact(&mut first).await.expect("a first byte");
+        assert_eq!(first, [CONTROL_STREAM]);
+        let theirs = read_frame(&mut receive).await.expect("a welcome");
+        let Ok(Message::Welcome(theirs)) = Message::decode(&theirs) else {
+            panic!("not a welcome: {theirs:?}")
+        };
+        (send, receive, theirs)
+    }
+
+    /// Answers the node's welcome with these bytes as a frame and keeps the stream.
+    pub async fn answer(&self, bytes: &[u8]) -> (SendStream, RecvStream) {
+        let (mut send, receive, _) = self.welcomed().await;
+        write_frame(&mut send, bytes).await;
+        (send, receive)
+    }
+
+    /// Exchanges honest welcomes, and then never reads a lane.
+    pub async fn enter_deaf(self, identity: &Identity) -> Peer {
+        self.enter_as(identity, false).await
+    }
+
+    /// Exchanges honest welcomes.
+    pub async fn enter(self, identity: &Identity) -> Peer {
+        self.enter_as(identity, true).await
+    }
+
+    async fn enter_as(self, identity: &Identity, listens: bool) -> Peer {
+        let (mut send, receive, theirs) = self.welcomed().await;
+        let ours = identity.welcome(theirs);
+        write_frame(&mut send, &Message::Welcome(ours).encode()).await;
+        let received = Arc::<Mutex<Vec<Vec<u8>>>>::default();
+        let control = Arc::new(AsyncMutex::new(send));
+        let blob_answer = Arc::<Mutex<Option<BlobAnswer>>>::default();
+        let mut readers = JoinSet::new();
+        if listens {
+            readers.spawn(read_lanes(self.connection.clone(), received.clone()));
+        }
+        readers.spawn(answer_pings(control.clone(), receive));
+        readers.spawn(answer_blobs(self.connection.clone(), blob_answer.clone()));
+        Peer {
+            connection: self.connection,
+            _endpoint: self.endpoint,
+            lanes: AsyncMutex::default(),
+            control,
+            blob_answer,
+            received,
+            _readers: readers,
+        }
+    }
+}
+
 /// Keeps the connection: a peer that answers no ping is dropped.
-async fn answer_pings(mut send: SendStream, mut receive: RecvStream) {
+async fn answer_pings(send: Arc<AsyncMutex<SendStream>>, mut receive: RecvStream) {
     while let Some(frame) = read_frame(&mut receive).await {
         if let Ok(Message::Ping(nonce)) = Message::decode(&frame) {
-            write_frame(&mut send, &Message::Pong(nonce).encode()).await;
+            write_frame(&mut *send.lock().await, &Message::Pong(nonce).encode()).await;
         }
+    }
+}
+
+/// Answers the node's requests for blobs as the scenario says.
+async fn answer_blobs(connection: Connection, answer: Arc<Mutex<Option<BlobAnswer>>>) {
+    let mut requests = JoinSet::new();
+    while let Ok((mut send, mut receive)) = connection.accept_bi().await {
+        let answer = answer.clone();
+        requests.spawn(async move {
+            let mut first = [0];
+            let begun = receive.read_exact(&mut first).await;
+            let Some(request) = read_frame(&mut receive).await.filter(|_| begun.is_ok()) else { return };
+            let Ok(Message::BlobWant(want)) = Message::decode(&request) else { return };
+            let answer = *answer.lock().expect("nobody panics with it");
+            for message in answer.map(|answer| answer(&want)).unwrap_or_default() {
+                write_frame(&mut send, &message.encode()).await;
+            }
+            let _the_node_may_have_closed = send.finish();
+            // Until the node has read it.
+            let _stopped = send.stopped().await;
+        });
     }
 }
 

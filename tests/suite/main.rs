@@ -9,6 +9,7 @@ mod demo;
 mod faults;
 mod fuzz;
 mod hostile;
+mod hostile_corpus;
 mod live;
 mod nothing_lost;
 mod privacy;

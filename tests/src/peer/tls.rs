@@ -18,6 +18,11 @@ const ED25519_INFO_PREFIX: [u8; 12] =
 
 /// The settings to dial with.
 pub fn client(key: &SigningKey) -> quinn::ClientConfig {
+    client_of(key, federation::keys::ALPN)
+}
+
+/// The settings to dial with another protocol name.
+pub fn client_of(key: &SigningKey, protocol: &[u8]) -> quinn::ClientConfig {
     let secret = key.to_pkcs8_der().expect("a key has a form");
     let secret = PrivatePkcs8KeyDer::from(secret.as_bytes());
     let signing = ring::sign::any_eddsa_type(&secret).expect("an Ed25519 key");
@@ -31,7 +36,7 @@ pub fn client(key: &SigningKey) -> quinn::ClientConfig {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(anybody))
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::new(certified))));
-    tls.alpn_protocols = vec![federation::keys::ALPN.to_vec()];
+    tls.alpn_protocols = vec![protocol.to_vec()];
     tls.enable_sni = false;
     let tls = QuicClientConfig::try_from(tls).expect("the settings have the cipher that QUIC starts with");
     quinn::ClientConfig::new(Arc::new(tls))
