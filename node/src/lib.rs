@@ -8,6 +8,8 @@ pub mod http;
 pub mod insight;
 pub mod open;
 pub mod pages;
+#[cfg(any(debug_assertions, feature = "planted-faults"))]
+pub mod planted;
 pub mod replication;
 pub mod run;
 pub mod store;

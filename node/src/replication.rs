@@ -117,6 +117,10 @@ impl Core for Bridge {
             Input::Command(command) => command,
             Input::Woken => ReplicaInput::Tick,
         };
+        #[cfg(any(debug_assertions, feature = "planted-faults"))]
+        if let ReplicaInput::Arrived { message, .. } = &input {
+            crate::planted::core(message);
+        }
         self.replica.handle(now, input, &self.shelf);
         while let Some(output) = self.replica.poll_output() {
             self.carry(output);

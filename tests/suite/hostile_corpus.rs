@@ -242,6 +242,10 @@ impl Stage {
                 wait_for(&what, async || self.ids(doc).contains(&id).then_some(())).await;
                 "admitted, without force".to_owned()
             }
+            Fate::Proven => {
+                wait_for(&what, async || self.proofs(doc).first().map(|_| ())).await;
+                "a proof is kept".to_owned()
+            }
             Fate::NoVerdict => {
                 let id = bad.id().expect("it parses");
                 assert_eq!(self.refusal(id), None, "{rule}: it has no verdict");

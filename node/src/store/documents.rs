@@ -144,6 +144,8 @@ impl Tx<'_> {
         let mut document = self.take_document(doc)?.unwrap_or_default();
         let proofs = names(&document);
         for (envelope, arrival) in &new {
+            #[cfg(any(debug_assertions, feature = "planted-faults"))]
+            crate::planted::store(envelope);
             self.add(envelope, &mut document, Some(*arrival))?;
         }
         self.keep_changed(doc, document, &proofs)?;

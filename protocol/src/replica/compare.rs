@@ -19,6 +19,7 @@ impl Replica {
         let Some(state) = self.peers.get_mut(&peer).filter(|state| state.digest_at <= now) else { return };
         state.digest_at = Peer::next_digest(now);
         state.walk_left = DIGEST_WALK_MAX;
+        state.leaves_left = DIGEST_WALK_MAX;
         state.unequal += 1;
         // Never equal for so long: perhaps it is our own tree that is wrong. It is hashed anew.
         if state.unequal.is_multiple_of(DIGESTS_UNEQUAL_MAX) {
@@ -87,6 +88,9 @@ impl Replica {
 
     /// Every document that differs becomes a `have`, and `due` until the peer has confirmed it.
     pub(super) fn handle_digest_leaf(&mut self, peer: MemberId, leaf: &DigestLeaf, shelf: &dyn Shelf) {
+        // Three bytes can ask for many answers: no more of them than an honest walk has.
+        let Some(state) = self.peers.get_mut(&peer).filter(|state| state.leaves_left > 0) else { return };
+        state.leaves_left -= 1;
         let theirs: BTreeMap<DocId, Fingerprint> = leaf.documents.iter().copied().collect();
         let ours: BTreeMap<DocId, Fingerprint> =
             shelf.digest_below(&peer, &leaf.prefix, DUE_CLEARED_MAX).into_iter().collect();

@@ -7,7 +7,8 @@ use super::*;
 use crate::envelope::SignedEnvelope;
 use crate::fixture::Federation;
 use crate::ids::sha256;
-use crate::limits::WANTS_IN_FLIGHT_MAX;
+use crate::limits::{DIGEST_WALK_MAX, WANTS_IN_FLIGHT_MAX};
+use crate::message::{DigestLeaf, Prefix};
 use crate::wire::Writer;
 
 fn federation() -> Arc<Federation> {
@@ -86,6 +87,20 @@ fn peer_that_tells_of_ever_more_documents_is_asked_for_a_bounded_number() {
         asked += sent.iter().filter(|(_, _, message)| matches!(message, Message::Want(_))).count();
     }
     assert_eq!(asked, WANTS_IN_FLIGHT_MAX);
+}
+
+#[test]
+fn leaves_of_a_digest_are_looked_at_as_often_as_an_honest_walk_has_them() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 1);
+    bench.connect(0);
+    let leaf =
+        DigestLeaf { prefix: Prefix::default(), documents: vec![(DocId([7; 32]), Fingerprint::EMPTY)] };
+    let mut answers = 0;
+    for _ in 0..DIGEST_WALK_MAX + 100 {
+        answers += bench.say(0, Message::DigestLeaf(leaf.clone())).len();
+    }
+    assert_eq!(answers, DIGEST_WALK_MAX as usize);
 }
 
 #[test]

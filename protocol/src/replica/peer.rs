@@ -103,6 +103,8 @@ pub(super) struct Peer {
     /// Comparisons begun since the last equal one.
     pub unequal: u32,
     pub walk_left: u32,
+    /// Digest leaves of the peer that are looked at until the next comparison.
+    pub leaves_left: u32,
     talks: BTreeMap<DocId, Talk>,
     clock: u64,
 }
@@ -124,6 +126,7 @@ impl Peer {
             digest_at: now.plus(Millis(1)),
             unequal: 0,
             walk_left: DIGEST_WALK_MAX,
+            leaves_left: DIGEST_WALK_MAX,
             talks: BTreeMap::new(),
             clock: 0,
         }

@@ -147,7 +147,7 @@ fn forks() -> Vec<Case> {
             let cast = story.cast;
             let third = step(Step::OnSite);
             let third = cast.hostile.sign(&story.header(&cast.hostile, &third), &third);
-            bad.push(Bad::of(&third, Fate::Admitted));
+            bad.push(Bad::of(&third, Fate::Proven));
             bad
         }),
         case("nobody forges a fork in another's name", |story| {
@@ -165,7 +165,7 @@ fn forks() -> Vec<Case> {
 fn both(story: &Story<'_>, one: &Operation, other: &Operation) -> Vec<Bad> {
     let who = &story.cast.hostile;
     let branch = |operation: &Operation| who.sign(&story.header(who, operation), operation);
-    [one, other].map(|operation| Bad::of(&branch(operation), Fate::Admitted)).into()
+    [one, other].map(|operation| Bad::of(&branch(operation), Fate::Proven)).into()
 }
 
 /// Rosters as envelopes name them.

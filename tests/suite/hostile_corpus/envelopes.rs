@@ -25,8 +25,8 @@ pub fn automerge() -> Vec<Case> {
         ours("two changes of one actor and sequence number make nobody diverge", |story| {
             let cast = story.cast;
             story.say(&cast.hostile, &respond());
-            let one = story.altered(Fate::Admitted, |_| {});
-            let two = story.altered(Fate::Admitted, |header| header.written_at = Millis(1));
+            let one = story.altered(Fate::Proven, |_| {});
+            let two = story.altered(Fate::Proven, |header| header.written_at = Millis(1));
             vec![one, two]
         }),
         case("a sequence number with a gap before it", |story| {

@@ -39,14 +39,19 @@ pub fn cases() -> Vec<Case> {
     cases
 }
 
-/// Hands a version over on the control stream: the connection is closed over it and nothing changes.
+/// Hands a version over on the control stream: the connection is closed over it for that very rule, which
+/// the node's log names, and nothing changes.
 async fn refused(stage: &Stage, signed: &SignedRoster) -> String {
-    refused_bytes(stage, &signed.encode()).await
+    let mut chain = stage.cast.hostile.rosters.clone();
+    let error = chain.add(signed.clone()).expect_err("it breaks a rule");
+    refused_bytes(stage, &signed.encode(), &error.to_string()).await;
+    format!("refused: {error}")
 }
 
-async fn refused_bytes(stage: &Stage, bytes: &[u8]) -> String {
+async fn refused_bytes(stage: &Stage, bytes: &[u8], reason: &str) -> String {
     let label = "code=\"RosterRefused\"";
     let before = stage.gauge("cuadra_peer_closed_total", label).await;
+    let said = stage.log_text().matches(reason).count();
     send_roster(&stage.peer, 3, bytes).await;
     let code = u64::from(CloseCode::RosterRefused.number());
     assert_eq!(stage.peer.closed().await, Some(code), "the roster was taken");
@@ -54,8 +59,9 @@ async fn refused_bytes(stage: &Stage, bytes: &[u8]) -> String {
         (stage.gauge("cuadra_peer_closed_total", label).await > before).then_some(())
     })
     .await;
+    assert!(stage.log_text().matches(reason).count() > said, "the log does not say: {reason}");
     assert_eq!(stage.roster_version().await, 2, "a roster that breaks a rule is in force");
-    "closed: RosterRefused".to_owned()
+    format!("refused: {reason}")
 }
 
 fn own<'a>(cast: &Cast, body: &'a mut RosterBody) -> &'a mut Member {
@@ -78,7 +84,7 @@ fn signatures() -> Vec<Case> {
                 let signature = bytes[inner + 2..].to_vec();
                 bytes[inner + 1] = 2;
                 bytes.extend(signature);
-                refused_bytes(stage, &bytes).await
+                refused_bytes(stage, &bytes, "1 of the root keys of the version before signed it").await
             })
         }),
         deed("roster", "keys that are no root keys do not count", |stage| {
@@ -100,7 +106,7 @@ fn signatures() -> Vec<Case> {
                 let mut bytes = signed_by(&mut next_body(&stage.cast), &stage.cast.roots).encode();
                 let at = bytes.len() / 3;
                 bytes[at] ^= 1;
-                refused_bytes(stage, &bytes).await
+                refused_bytes(stage, &bytes, "0 of the root keys of the version before signed it").await
             })
         }),
         deed("roster", "new root keys sign their own roster too", |stage| {
@@ -229,7 +235,7 @@ fn keys() -> Vec<Case> {
 fn ways() -> Vec<Case> {
     vec![
         deed("roster", "bytes that are no roster are refused", |stage| {
-            Box::pin(async move { refused_bytes(stage, &[1, 2, 3]).await })
+            Box::pin(async move { refused_bytes(stage, &[1, 2, 3], "the roster does not parse").await })
         }),
         deed("roster", "a roster on a lane is judged like any other", |stage| {
             Box::pin(async move {

@@ -8,6 +8,7 @@ use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
 use protocol::ids::{DocId, EnvelopeId, FederationId, KeyIndex, Millis};
 use protocol::message::{Message, RosterPiece};
+use protocol::proof::Proof;
 use protocol::roster::{Algorithm, KeyPurpose, KeyState, MemberKey, RosterBody, SignedRoster};
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use tests::cluster::places::{
@@ -98,8 +99,18 @@ impl Stage {
             .query_row("SELECT fingerprint FROM document WHERE id = ?1", params![doc.0], |row| row.get(0))
             .optional()
             .expect("SQL");
-        let document = Document::from_log(self.envelopes(doc)).expect("parents come first");
+        let mut document = Document::from_log(self.envelopes(doc)).expect("parents come first");
+        for proof in self.proofs(doc) {
+            document.add_proof(proof);
+        }
         (stored, document.fingerprint())
+    }
+
+    /// The proofs of equivocation about a document.
+    pub fn proofs(&self, doc: DocId) -> Vec<Proof> {
+        let mut select = self.log.prepare_cached("SELECT bytes FROM proof WHERE doc = ?1").expect("SQL");
+        let rows = select.query_map(params![doc.0], |row| row.get::<_, Vec<u8>>(0)).expect("rows");
+        rows.map(|bytes| Proof::from_store(&bytes.expect("bytes")).expect("a proof")).collect()
     }
 
     /// The reason for which an envelope was refused.
@@ -122,6 +133,11 @@ impl Stage {
     /// One number of the log about a member.
     pub fn count_of(&self, sql: &str, about: &[u8; 32]) -> i64 {
         self.log.query_row(sql, params![about], |row| row.get(0)).expect("SQL")
+    }
+
+    /// What the node has logged.
+    pub fn log_text(&self) -> String {
+        std::fs::read_to_string(tests::cluster::process::log_of(&self.node().folder)).expect("it logs")
     }
 
     /// Every gauge of the node by its full name.

@@ -57,6 +57,8 @@ pub enum Fate {
     Parked,
     /// Admitted: what it says has no force, or the rules do not mind it.
     Admitted,
+    /// One of several that prove its author a liar: the proof is kept, and of them what others built on.
+    Proven,
     /// Dropped without a verdict.
     NoVerdict,
 }

@@ -19,6 +19,8 @@ type Traces = BTreeMap<EnvelopeId, (Millis, Option<PersonId>)>;
 impl Showing<'_> {
     pub(in crate::desk) fn detail(&self, doc: DocId) -> Result<IncidentDetailView, ActError> {
         let (row, document, fold) = self.load(doc)?;
+        #[cfg(any(debug_assertions, feature = "planted-faults"))]
+        crate::planted::show(document.envelopes());
         let traces = self.r.traces(doc)?;
         let own = self.is_own(doc)?;
         let mut timeline = Vec::new();
