@@ -2,6 +2,10 @@
 //! every kind of member. A cell names the members that may: the first owner `o`, an involved node `i`,
 //! the node that the incident is offered to `f`, a stranger `s`, the precinct above them all `p`, the
 //! national node `n`.
+//!
+//! A second table has the roles: municipal next to the owner `m`, municipal far away `d`, a service `v`,
+//! an aggregator that is not above the owner `g`; in capitals those that the owner invited. A third says
+//! about whom.
 
 use std::collections::BTreeMap;
 
@@ -101,9 +105,9 @@ fn note_with(scribe: &mut Scribe<'_>, n: usize, id: BlobId) -> EnvelopeId {
     written.id()
 }
 
-fn stage<'a>(federation: &'a Federation, state: &str) -> Stage<'a> {
+fn stage<'a>(federation: &'a Federation, state: &str, invited: &[usize]) -> Stage<'a> {
     let mut scribe = Scribe::new(federation);
-    let genesis = scribe.open(0, &[1]).id();
+    let genesis = scribe.open(0, &[&[1], invited].concat()).id();
     let note = note_with(&mut scribe, 1, THEIRS);
     note_with(&mut scribe, 0, OURS);
     let mut stage = Stage { scribe, note, offer: genesis, accept: genesis, referral: genesis };
@@ -223,42 +227,174 @@ fn notice() -> Notice {
     }
 }
 
-#[test]
-fn every_operation_is_for_whom_the_table_says_in_every_state() {
-    let federation = federation();
-    let mut wrong = Vec::new();
-    let rows: Vec<Vec<&str>> = TABLE.trim().lines().map(|line| line.split_whitespace().collect()).collect();
-    for state in STATES.iter().enumerate() {
-        let (column, state) = state;
-        let mut stage = stage(&federation, state);
+/// Judges every operation in every state by every one of `members`, against a table.
+fn wrong_cells(
+    federation: &Federation,
+    table: &str,
+    invited: &[usize],
+    members: &[(char, usize)],
+) -> Vec<String> {
+    let (mut wrong, mut cells) = (Vec::new(), 0);
+    for (column, state) in STATES.iter().enumerate() {
+        let mut stage = stage(federation, state, invited);
         let document = stage.scribe.document.clone();
-        for row in &rows {
+        for row in rows(table) {
             let (name, cell) = (row[0], row[column + 1]);
-            for (letter, member) in LETTERS {
-                let written = stage.scribe.write_on(&document, member, operation(name, &stage));
-                let may = cell.contains(letter);
+            for (letter, member) in members {
+                let written = stage.scribe.write_on(&document, *member, operation(name, &stage));
+                let may = cell.contains(*letter);
+                cells += 1;
                 if written.is_ok() != may {
                     wrong.push(format!("{name} by {letter} in {state}: table says {may}, got {written:?}"));
                 }
             }
         }
     }
+    println!("{cells} cells judged");
+    wrong
+}
+
+fn rows(table: &str) -> Vec<Vec<&str>> {
+    table.trim().lines().map(|line| line.split_whitespace().collect()).collect()
+}
+
+#[test]
+fn every_operation_is_for_whom_the_table_says_in_every_state() {
+    let wrong = wrong_cells(&federation(), TABLE, &[], &LETTERS);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Members of every role, the invited ones in capitals; they come after those of [`federation`].
+const ROLES: [(char, usize); 8] =
+    [('M', 6), ('D', 7), ('V', 8), ('G', 9), ('m', 10), ('d', 11), ('v', 12), ('g', 13)];
+const INVITED: [usize; 4] = [6, 7, 8, 9];
+
+/// As [`TABLE`], by [`ROLES`]: no role gives a right in an incident, being invited does, and neither
+/// makes an owner.
+const BY_ROLE: &str = "
+open             -    -    -    -    -    -    -    -    -    -    -
+step             -    -    -    -    -    -    -    -    -    -    -
+reclassify       -    -    -    -    -    -    -    -    -    -    -
+relocate         -    -    -    -    -    -    -    -    -    -    -
+invite           -    -    -    -    -    -    -    -    -    -    -
+refer            -    -    -    -    -    -    -    -    -    -    -
+close            -    -    -    -    -    -    -    -    -    -    -
+reopen           -    -    -    -    -    -    -    -    -    -    -
+absorb           -    -    -    -    -    -    -    -    -    -    -
+answer_referral  -    -    -    -    -    -    -    -    -    -    -
+respond          MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG -
+note             MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG -
+media            MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG -
+contribution     MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG -
+dispute          MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG MDVG -
+link             -    -    -    -    -    -    -    -    -    -    -
+unlink           -    -    -    -    -    -    -    -    -    -    -
+offer            -    -    -    -    -    -    -    -    -    -    -
+accept           -    -    -    -    -    -    -    -    -    -    -
+commit           -    -    -    -    -    -    -    -    -    -    -
+decline          -    -    -    -    -    -    -    -    -    -    -
+takeover_offer   -    -    -    -    -    -    -    -    -    -    -
+takeover_commit  -    -    -    -    -    -    -    -    -    -    -
+seal             -    -    -    -    -    -    -    -    -    -    -
+release          -    -    -    -    -    -    -    -    -    -    -
+redact           -    -    -    -    -    -    -    -    -    -    -
+erased           -    -    -    -    -    -    -    -    -    MDVG -
+retire           -    -    -    -    -    -    -    -    -    -    -
+notice_open      -    -    -    -    -    -    -    -    -    -    -
+notice_update    -    -    -    -    -    -    -    -    -    -    -
+notice_cancel    -    -    -    -    -    -    -    -    -    -    -
+summary          -    -    -    -    -    -    -    -    -    -    -
+";
+
+/// Whom the owner (or, in a takeover, its authority) may name.
+const ABOUT: &str = "
+invite           MDVGmdvg
+offer            MDVGmdvg
+relocate         MDVGmdvg
+refer            Vv
+takeover_offer   MGmg
+";
+
+/// [`federation`] with two members of every role of [`ROLES`].
+fn federation_of_all_roles() -> Federation {
+    use crate::fixture::member_key;
+    use crate::roster::{Algorithm, KeyPurpose, Member, MemberKey, Roles};
+    let mut federation = federation();
+    let owner = federation.id(0);
+    let mut members = Vec::new();
+    for n in INVITED.into_iter().chain(10..14) {
+        let (role, near) = match (n - 6) % 4 {
+            0 => (Role::Municipal, true),
+            1 => (Role::Municipal, false),
+            2 => (Role::Service, false),
+            _ => (Role::Aggregator, false),
+        };
+        let public = member_key(n, 0).verifying_key().to_bytes();
+        let mut member = Member::new(Member::id_of_first_key(&public), &format!("role {n}"), &[role]);
+        member.keys.push(MemberKey {
+            index: crate::ids::KeyIndex(0),
+            purpose: KeyPurpose::Envelope,
+            algorithm: Algorithm::Ed25519,
+            state: KeyState::Active,
+            public,
+        });
+        member.neighbours.extend(near.then_some(owner));
+        member.roles = Roles::of(&[role]);
+        federation.members.push(member.id);
+        members.push(member);
+    }
+    federation.publish(|body| {
+        body.members.extend(members);
+        body.sort();
+    });
+    federation
+}
+
+#[test]
+fn roles_give_no_right_in_an_incident_and_an_invitation_only_to_answer_in_it() {
+    let wrong = wrong_cells(&federation_of_all_roles(), BY_ROLE, &INVITED, &ROLES);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn the_table_has_every_operation_once() {
-    let rows: BTreeMap<String, usize> = TABLE
-        .trim()
-        .lines()
-        .map(|line| {
-            let mut cells = line.split_whitespace();
-            let name = cells.next().unwrap().replace('_', " ");
-            (name, cells.count())
-        })
-        .collect();
-    for (name, _) in op_type::TABLE {
-        assert_eq!(rows.get(name), Some(&STATES.len()), "{name}");
+fn only_members_that_the_table_allows_are_asked_offered_or_taken_to() {
+    let federation = federation_of_all_roles();
+    let mut stage = stage(&federation, "open", &INVITED);
+    let document = stage.scribe.document.clone();
+    let mut wrong = Vec::new();
+    for row in rows(ABOUT) {
+        let author = if row[0] == "takeover_offer" { federation.precinct() } else { 0 };
+        for (letter, n) in ROLES {
+            let named = federation.id(n);
+            let operation = match operation(row[0], &stage) {
+                Operation::Invite { .. } => Operation::Invite { member: named },
+                Operation::Offer { reason, .. } => Operation::Offer { to: named, reason },
+                Operation::Relocate(place) => {
+                    Operation::Relocate(Relocate { involved: vec![named], ..place })
+                }
+                Operation::Refer { service, by, .. } => Operation::Refer { service, to: Some(named), by },
+                Operation::TakeoverOffer { .. } => Operation::TakeoverOffer { to: named },
+                other => panic!("{} names nobody", other.name()),
+            };
+            let may = row[1].contains(letter);
+            let written = stage.scribe.write_on(&document, author, operation);
+            if written.is_ok() != may {
+                wrong.push(format!("{} about {letter}: table says {may}, got {written:?}", row[0]));
+            }
+        }
     }
-    assert_eq!(rows.len(), op_type::TABLE.len());
+    println!("{} cells judged", rows(ABOUT).len() * ROLES.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_tables_have_every_operation_once() {
+    for table in [TABLE, BY_ROLE] {
+        let rows: BTreeMap<String, usize> =
+            rows(table).iter().map(|row| (row[0].replace('_', " "), row.len() - 1)).collect();
+        for (name, _) in op_type::TABLE {
+            assert_eq!(rows.get(name), Some(&STATES.len()), "{name}");
+        }
+        assert_eq!(rows.len(), op_type::TABLE.len());
+    }
 }
