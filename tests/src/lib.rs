@@ -7,4 +7,5 @@ pub mod canaries;
 pub mod cluster;
 pub mod faults;
 pub mod fuzz;
+pub mod goals;
 pub mod peer;

@@ -47,6 +47,8 @@ enum Tool {
     },
     /// Build the fuzzers of tests/fuzz and run each for a while
     Fuzz(tests::fuzz::Fuzz),
+    /// Run everything that shows that the rules hold on the worst day, and print one table
+    Goals(tests::goals::Goals),
     /// Write docs/limits.md anew from the limits in the code
     Limits {
         /// Write nothing; fail if the page is out of date
@@ -66,6 +68,7 @@ fn main() -> anyhow::Result<()> {
         Tool::Sim { seeds, threads, .. } => simulation::sweep(seeds, threads),
         Tool::Faults { only } => tests::faults::run(root, &only),
         Tool::Fuzz(fuzz) => tests::fuzz::command(root, &fuzz),
+        Tool::Goals(goals) => tests::goals::run(root, &goals),
         Tool::Limits { check } => limits::write(root, check),
     }
 }

@@ -16,6 +16,7 @@ fn every_promise_holds_over_chosen_input() {
             assert!(outcome.is_ok(), "{name} does not hold for seed {seed}");
         }
     }
+    println!("{} inputs tried", TARGETS.len() * usize::try_from(CASES).unwrap());
 }
 
 #[test]
@@ -30,6 +31,7 @@ fn forged_envelopes_meet_many_rules_and_some_are_admitted() {
         held += judged.held.len();
         refusals.extend(judged.rejected.into_values());
     }
+    println!("150 inputs tried");
     assert!(admitted > 500 && parked > 0 && held > 0, "{admitted} admitted, {parked} parked, {held} held");
     assert!(refusals.len() >= 12, "only these rules were met: {refusals:?}");
 }

@@ -1,0 +1,231 @@
+//! `cargo dev goals`: runs everything that shows that the rules hold on the worst day, and prints one
+//! table: what was to be shown, what ran, how much of it, what failed. What did not run says so.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Value, json};
+
+use crate::{faults, fuzz};
+
+/// Every row of the table: its name, and what it shows.
+pub const GOALS: [(&str, &str); 7] = [
+    ("simulation", "whole federations on their worst days keep every invariant and come into step"),
+    ("hostile corpus", "a member with a good key breaks every rule against the real program"),
+    ("oracle", "who may do what, by hand: operation, role, state of ownership, audience"),
+    ("planted faults", "a broken rule is noticed by the test that is named for it"),
+    ("properties", "promises over arbitrary input, the same each time"),
+    ("fuzzing", "the same promises over input that fuzzers found"),
+    ("blast radius", "one member's harm costs nobody else more than a fifth of their latency"),
+];
+
+/// Seconds after which something that hangs is ended.
+const ROW_SECONDS_MAX: u32 = 7_200;
+
+/// How much is run.
+#[derive(Debug, clap::Args)]
+pub struct Goals {
+    /// Small slices of the quick ones; nothing that needs real processes
+    #[arg(long)]
+    quick: bool,
+    /// Only this row; may be given several times
+    #[arg(long)]
+    only: Vec<String>,
+    /// Seeds of the simulation
+    #[arg(long, default_value = "0..200")]
+    seeds: String,
+    /// For how long each fuzzer runs
+    #[arg(long, default_value_t = 60)]
+    fuzz_seconds: u64,
+    /// Where the table goes as JSON
+    #[arg(long, default_value = "target/goals/goals.json")]
+    json: PathBuf,
+}
+
+/// One row: what ran, how much, what failed.
+struct Row {
+    ran: String,
+    count: u64,
+    failures: u64,
+}
+
+struct Told {
+    goal: &'static str,
+    row: Option<Row>,
+    took: Duration,
+}
+
+/// Runs them, prints the table, writes the JSON; an error if anything failed.
+pub fn run(root: &Path, goals: &Goals) -> anyhow::Result<()> {
+    for name in &goals.only {
+        ensure!(GOALS.iter().any(|(goal, _)| goal == name), "there is no goal called {name}");
+    }
+    let commit = commit(root)?;
+    let mut told = Vec::new();
+    for (goal, _) in GOALS {
+        let began = Instant::now();
+        let wanted = goals.only.is_empty() || goals.only.iter().any(|name| name == goal);
+        let row =
+            if wanted { play(root, goals, goal).with_context(|| format!("for «{goal}»"))? } else { None };
+        told.push(Told { goal, row, took: began.elapsed() });
+        eprintln!("{goal}: {} s", began.elapsed().as_secs());
+    }
+    println!("commit {commit}\n");
+    println!("| goal | what ran | count | failures | seconds |\n|---|---|---|---|---|");
+    for Told { goal, row, took } in &told {
+        match row {
+            Some(row) => {
+                println!("| {goal} | {} | {} | {} | {} |", row.ran, row.count, row.failures, took.as_secs())
+            }
+            None => println!("| {goal} | not run | – | – | – |"),
+        }
+    }
+    let rows: Vec<Value> = told.iter().map(as_json).collect();
+    let path = root.join(&goals.json);
+    std::fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
+    std::fs::write(&path, format!("{:#}\n", json!({ "commit": commit, "goals": rows })))?;
+    let failures: u64 = told.iter().filter_map(|told| told.row.as_ref()).map(|row| row.failures).sum();
+    ensure!(failures == 0, "{failures} failures");
+    Ok(())
+}
+
+fn as_json(told: &Told) -> Value {
+    let row = told.row.as_ref();
+    json!({
+        "goal": told.goal,
+        "ran": row.map(|row| &row.ran),
+        "count": row.map(|row| row.count),
+        "failures": row.map(|row| row.failures),
+        "seconds": told.took.as_secs(),
+    })
+}
+
+fn play(root: &Path, goals: &Goals, goal: &str) -> anyhow::Result<Option<Row>> {
+    match goal {
+        "simulation" => simulation(root, if goals.quick { "0..5" } else { &goals.seeds }).map(Some),
+        "oracle" => oracle(root).map(Some),
+        "properties" => properties(root).map(Some),
+        "planted faults" => planted(root, goals.quick).map(Some),
+        "fuzzing" => fuzzing(root, if goals.quick { 2 } else { goals.fuzz_seconds }).map(Some),
+        "hostile corpus" if !goals.quick => from_suite(root, "hostile_corpus", "hostile.json", "cases"),
+        "blast radius" if !goals.quick => from_suite(root, "blast", "blast.json", "cases"),
+        _ => Ok(None),
+    }
+}
+
+/// Runs something in the project's folder and gives what it printed and whether it went well.
+fn said_by(command: &mut Command, root: &Path) -> anyhow::Result<(String, bool)> {
+    let output = command.current_dir(root).env("CARGO_TERM_COLOR", "never").output()?;
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.push_str(&String::from_utf8_lossy(&output.stderr));
+    Ok((said, output.status.success()))
+}
+
+fn cargo_test(root: &Path, arguments: &[&str]) -> anyhow::Result<(String, bool)> {
+    let mut command = Command::new("timeout");
+    command.args([&ROW_SECONDS_MAX.to_string(), env!("CARGO"), "test", "--locked"]).args(arguments);
+    said_by(&mut command, root)
+}
+
+/// The number that stands in front of these words, summed over what was printed.
+fn sum_before(said: &str, words: &str) -> u64 {
+    let before = said.split(words).collect::<Vec<_>>();
+    let numbers = before.iter().take(before.len().saturating_sub(1));
+    numbers.filter_map(|text| text.split_whitespace().next_back()?.parse::<u64>().ok()).sum()
+}
+
+fn simulation(root: &Path, seeds: &str) -> anyhow::Result<Row> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    let mut command = Command::new(std::env::current_exe()?);
+    let (said, good) = said_by(command.args(["sim", "--seeds", seeds, "--threads", &threads]), root)?;
+    let last = said.lines().find_map(|line| line.strip_prefix("simulation: ")).unwrap_or_default();
+    let (passed, failed) = (sum_before(last, " passed"), sum_before(last, " failed"));
+    ensure!(passed + failed > 0 && (good || failed > 0), "the simulation did not end:\n{said}");
+    let events = sum_before(&said, " events,");
+    Ok(Row {
+        ran: format!("seeds {seeds} and those kept, {events} events"),
+        count: passed + failed,
+        failures: failed,
+    })
+}
+
+fn oracle(root: &Path) -> anyhow::Result<Row> {
+    let (said, good) =
+        cargo_test(root, &["-p", "protocol", "--lib", "admission::oracle", "--", "--nocapture"])?;
+    let cells = sum_before(&said, " cells judged");
+    ensure!(cells > 0, "the oracle judged nothing:\n{said}");
+    Ok(Row { ran: "cells of the hand-written tables".into(), count: cells, failures: u64::from(!good) })
+}
+
+fn properties(root: &Path) -> anyhow::Result<Row> {
+    let tests = ["targets", "properties", "random", "arbitrary", "spoiled_bytes", "permut"];
+    let arguments = [&["-p", "protocol", "--lib", "--"][..], &tests[..], &["--nocapture"][..]].concat();
+    let (said, _) = cargo_test(root, &arguments)?;
+    let (passed, failed) = (sum_before(&said, " passed;"), sum_before(&said, " failed;"));
+    ensure!(passed + failed > 0, "no property was tested:\n{said}");
+    let inputs = sum_before(&said, " inputs tried");
+    Ok(Row { ran: format!("{passed} tests, {inputs} inputs and graphs"), count: inputs, failures: failed })
+}
+
+fn planted(root: &Path, quick: bool) -> anyhow::Result<Row> {
+    let all = faults::read(root)?;
+    let of = all.len();
+    let protocol = all.into_iter().filter(|fault| fault.package == "protocol");
+    let only: Vec<String> =
+        if quick { protocol.take(3).map(|fault| fault.name).collect() } else { Vec::new() };
+    let played = faults::play(root, &only, &mut |_| {})?;
+    let missed = played.iter().filter(|one| one.missed.is_some()).count();
+    let noticed = played.len() - missed;
+    Ok(Row {
+        ran: format!("{noticed} of {} noticed, {of} there are", played.len()),
+        count: u64::try_from(played.len())?,
+        failures: u64::try_from(missed)?,
+    })
+}
+
+fn fuzzing(root: &Path, seconds: u64) -> anyhow::Result<Row> {
+    fuzz::build(root)?;
+    let (mut executions, mut findings, mut told) = (0, 0, Vec::new());
+    for (target, _) in protocol::targets::TARGETS {
+        let ran = fuzz::run(root, target, seconds)?;
+        executions += ran.executions;
+        findings += u64::from(ran.finding.is_some());
+        told.push(format!("{target} {}", ran.executions));
+    }
+    Ok(Row { ran: format!("{seconds} s each: {}", told.join(", ")), count: executions, failures: findings })
+}
+
+/// Runs a family of the suite, which leaves what it did beside the build.
+fn from_suite(root: &Path, family: &str, file: &str, list: &str) -> anyhow::Result<Option<Row>> {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let path = target.join("goals").join(file);
+    if path.exists() {
+        std::fs::remove_file(&path)?;
+    }
+    let (said, good) = cargo_test(root, &["-p", "tests", "--test", "suite", family])?;
+    if !path.exists() {
+        ensure!(good, "{family} failed before it told what it did:\n{said}");
+        return Ok(None);
+    }
+    let result: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
+    let cases = result[list].as_array().map_or(0, Vec::len);
+    let ratio =
+        result["worst_ratio"].as_f64().map_or_else(String::new, |worst| format!(", at worst × {worst:.2}"));
+    Ok(Some(Row {
+        ran: format!("{cases} cases against real processes{ratio}"),
+        count: u64::try_from(cases)?,
+        failures: u64::from(!good),
+    }))
+}
+
+/// The commit that is built, and whether anything was changed since.
+fn commit(root: &Path) -> anyhow::Result<String> {
+    let (hash, good) = said_by(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]), root)?;
+    ensure!(good, "git does not say which commit this is");
+    let (changes, _) =
+        said_by(Command::new("git").args(["status", "--porcelain", "--untracked-files=no"]), root)?;
+    let changed = if changes.trim().is_empty() { "" } else { " with changes" };
+    Ok(format!("{}{changed}", hash.trim()))
+}
