@@ -90,6 +90,9 @@ pub const PARKED_AGE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 pub const HAVE_GATHER_MS: u64 = 1_000;
 /// Time between digest comparisons with a connected peer, in ms.
 pub const DIGEST_INTERVAL_MS: u64 = 30_000;
+/// After a comparison that found a difference the next one begins this much later, in ms; each one more
+/// doubles it, up to the interval.
+pub const DIGEST_AGAIN_MS: u64 = 1_000;
 /// A digest leaf: at most so many documents are listed one by one instead of split further.
 pub const DIGEST_LEAF_MAX: usize = 16;
 /// Digits of a document's id that the digest tree uses: enough that no two honest ids agree in all.

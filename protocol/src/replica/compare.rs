@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::peer::{Peer, Sweep};
+use super::peer::Sweep;
 use super::{Output, Replica, Shelf};
 use crate::digest::Fingerprint;
 use crate::ids::{DocId, MemberId, Millis};
 use crate::limits::{
-    DIGEST_LEAF_MAX, DIGEST_PREFIX_NIBBLES_MAX, DIGEST_WALK_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX,
+    DIGEST_AGAIN_MS, DIGEST_LEAF_MAX, DIGEST_PREFIX_NIBBLES_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX,
     HAVE_GATHER_MS, OFFERS_IN_FLIGHT_MAX,
 };
 use crate::message::{DigestChildren, DigestLeaf, DigestRoot, Have, Lane, Message, Prefix};
@@ -17,10 +17,11 @@ impl Replica {
     pub(super) fn compare(&mut self, peer: MemberId, shelf: &dyn Shelf) {
         let now = self.now;
         let Some(state) = self.peers.get_mut(&peer).filter(|state| state.digest_at <= now) else { return };
-        state.digest_at = Peer::next_digest(now);
-        state.walk_left = DIGEST_WALK_MAX;
-        state.leaves_left = DIGEST_WALK_MAX;
-        state.unequal += 1;
+        if state.busy(now) {
+            state.digest_at = now.plus(Millis(DIGEST_AGAIN_MS));
+            return;
+        }
+        state.begin_comparison(now);
         // Never equal for so long: perhaps it is our own tree that is wrong. It is hashed anew.
         if state.unequal.is_multiple_of(DIGESTS_UNEQUAL_MAX) {
             self.out.push_back(Output::ForgetDigest { peer });
@@ -42,7 +43,7 @@ impl Replica {
             if root.asks {
                 self.send_root(peer, false, shelf);
             }
-        } else if root.asks {
+        } else if root.asks && !self.peers.get(&peer).is_some_and(|state| state.busy(self.now)) {
             self.walk(peer, Prefix::default(), shelf);
         }
     }
@@ -125,8 +126,9 @@ impl Replica {
     /// Equal hashes: whatever is still due is confirmed.
     fn in_step(&mut self, peer: MemberId, documents: u64, shelf: &dyn Shelf) {
         let rows = shelf.due(&peer, None, DUE_CLEARED_MAX);
+        let now = self.now;
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.unequal = 0;
+            state.found_equal(now);
         }
         let documents = usize::try_from(documents).unwrap_or(usize::MAX);
         self.out.push_back(Output::InStep { peer, at: self.now, documents });

@@ -8,7 +8,8 @@ use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, Millis};
 use crate::limits::{
-    DIGEST_INTERVAL_MS, DIGEST_WALK_MAX, HELD_IDS_MAX, OFFER_TIMEOUT_MS, TALKS_MAX, WANT_RETRY_MS,
+    DIGEST_AGAIN_MS, DIGEST_INTERVAL_MS, DIGEST_WALK_MAX, HELD_IDS_MAX, OFFER_TIMEOUT_MS, TALKS_MAX,
+    WANT_RETRY_MS,
 };
 use crate::message::Lane;
 use crate::proof::VerifiedStatement;
@@ -100,6 +101,8 @@ pub(super) struct Peer {
     pub gathered: BTreeSet<DocId>,
     pub gathered_until: Option<Millis>,
     pub digest_at: Millis,
+    /// Until when a comparison may wait for what is on its way.
+    pub busy_until: Millis,
     /// Comparisons begun since the last equal one.
     pub unequal: u32,
     pub walk_left: u32,
@@ -122,8 +125,9 @@ impl Peer {
             sweep: Sweep::After(None),
             gathered: BTreeSet::new(),
             gathered_until: None,
-            // After what is due was offered: the first digest may take reading everything shared.
+            // After what is due was offered.
             digest_at: now.plus(Millis(1)),
+            busy_until: now.plus(Millis(DIGEST_INTERVAL_MS)),
             unequal: 0,
             walk_left: DIGEST_WALK_MAX,
             leaves_left: DIGEST_WALK_MAX,
@@ -190,8 +194,26 @@ impl Peer {
             .min(self.digest_at)
     }
 
-    /// When the digest is compared after now.
-    pub fn next_digest(now: Millis) -> Millis {
-        now.plus(Millis(DIGEST_INTERVAL_MS))
+    /// True while what is missing is on its way anyhow, so that comparing digests would only cost bytes;
+    /// for one interval at most.
+    pub fn busy(&self, now: Millis) -> bool {
+        now < self.busy_until && !(self.offers.is_empty() && self.asked.is_empty())
+    }
+
+    /// A comparison begins: the next one comes soon if this one finds a difference, and later each time
+    /// that it does.
+    pub fn begin_comparison(&mut self, now: Millis) {
+        let wait = DIGEST_AGAIN_MS << self.unequal.min(5);
+        self.digest_at = now.plus(Millis(wait.min(DIGEST_INTERVAL_MS)));
+        self.unequal = self.unequal.saturating_add(1);
+        self.walk_left = DIGEST_WALK_MAX;
+        self.leaves_left = DIGEST_WALK_MAX;
+    }
+
+    /// A comparison found no difference.
+    pub fn found_equal(&mut self, now: Millis) {
+        self.unequal = 0;
+        self.digest_at = now.plus(Millis(DIGEST_INTERVAL_MS));
+        self.busy_until = self.digest_at;
     }
 }
