@@ -12,6 +12,7 @@ mod request;
 pub(crate) mod roster;
 mod run;
 mod settings;
+mod unlock;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -69,6 +70,8 @@ enum Command {
     Export(export::Export),
     /// Make everything that is derived from the log again (stop the node first)
     Rebuild(rebuild::Rebuild),
+    /// Write in older incidents again, after a restore or when somebody else signed as this node
+    Unlock(unlock::Unlock),
 }
 
 /// Runs the program and gives its exit code.
@@ -106,6 +109,7 @@ fn run(cli: Cli) -> Result<(), Trouble> {
         Command::Demo(demo) => block_on(demo.run()),
         Command::Export(export) => export.run(&folder),
         Command::Rebuild(rebuild) => rebuild.run(&folder),
+        Command::Unlock(unlock) => unlock.run(&folder),
         Command::Join(join) => join.run(&folder),
         Command::Roster(command) => command.run(),
         Command::Config(command) => command.run(&folder),

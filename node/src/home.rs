@@ -5,7 +5,7 @@
 //! ```text
 //! secrets/   envelope.key, tls.key      32 secret bytes in hex, readable by the node's user only
 //! roster/    000001.roster, …           versions in the order in which they arrived
-//!            incarnation                counter and random part of the newest incarnation
+//!            incarnation                counter and random part of each incarnation, newest first
 //! ```
 
 mod files;
@@ -19,6 +19,9 @@ pub use keys::{NodeKeys, read_signing_key, write_signing_key};
 pub use rosters::{Rosters, decode_chain_file, encode_chain_file};
 
 use protocol::ids::Incarnation;
+
+/// Incarnations that the mark remembers: enough to know one's own for years.
+const INCARNATIONS_REMEMBERED: usize = 256;
 
 /// The folder of one node.
 #[derive(Debug, Clone)]
@@ -67,25 +70,37 @@ impl Home {
     /// The newest incarnation that was drawn here.
     pub fn incarnation(&self) -> Result<Incarnation, HomeError> {
         let path = self.incarnation_mark();
+        self.drawn()?.first().copied().ok_or(HomeError::Spoiled(path))
+    }
+
+    /// Every incarnation that was drawn here, as far as they are remembered, newest first.
+    pub fn drawn(&self) -> Result<Vec<Incarnation>, HomeError> {
+        let path = self.incarnation_mark();
         let text = std::fs::read_to_string(&path).map_err(HomeError::read(&path))?;
-        let value = u64::from_str_radix(text.trim(), 16).map_err(|_| HomeError::Spoiled(path))?;
-        Ok(Incarnation(value))
+        let parse = |line: &str| u64::from_str_radix(line.trim(), 16).map(Incarnation);
+        text.lines().map(parse).collect::<Result<_, _>>().map_err(|_| HomeError::Spoiled(path))
     }
 
     /// Draws the next incarnation, above `at_least` and above every earlier one, and writes its mark
     /// to the disk before anything can be signed with it.
     pub fn draw_incarnation(&self, at_least: u32) -> Result<Incarnation, HomeError> {
-        let before = match self.incarnation() {
-            Ok(before) => before.counter(),
-            Err(HomeError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => 0,
+        let mut drawn = match self.drawn() {
+            Ok(drawn) => drawn,
+            Err(HomeError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Vec::new()
+            }
             Err(error) => return Err(error),
         };
+        let before = drawn.first().map_or(0, |newest| newest.counter());
         let mut random = [0; 4];
         getrandom::fill(&mut random).map_err(HomeError::Random)?;
         let counter = before.max(at_least).saturating_add(1);
-        let drawn = Incarnation::new(counter, u32::from_be_bytes(random));
-        write_private(&self.incarnation_mark(), format!("{:016x}\n", drawn.0).as_bytes())?;
-        Ok(drawn)
+        let newest = Incarnation::new(counter, u32::from_be_bytes(random));
+        drawn.insert(0, newest);
+        drawn.truncate(INCARNATIONS_REMEMBERED);
+        let lines: String = drawn.iter().map(|drawn| format!("{:016x}\n", drawn.0)).collect();
+        write_private(&self.incarnation_mark(), lines.as_bytes())?;
+        Ok(newest)
     }
 
     /// Takes the folder for one process, until the lock is dropped or the process ends in any way.
@@ -116,6 +131,7 @@ mod tests {
         let second = home.draw_incarnation(0).unwrap();
         let third = home.draw_incarnation(40).unwrap();
         assert_eq!((second.counter(), third.counter()), (2, 41));
+        assert_eq!(home.drawn().unwrap(), [third, second, first]);
     }
 
     #[test]

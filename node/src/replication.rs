@@ -96,7 +96,11 @@ impl Bridge {
             | ReplicaOutput::ServeBlob { .. }
             | ReplicaOutput::OfferRoster { .. }
             | ReplicaOutput::StoreContact(_)
-            | ReplicaOutput::AutoCommit { .. }) => {
+            | ReplicaOutput::AutoCommit { .. }
+            | ReplicaOutput::Unlock { .. }
+            | ReplicaOutput::UnlockShared { .. }
+            | ReplicaOutput::Raise { .. }
+            | ReplicaOutput::Twin { .. }) => {
                 self.in_flight.fetch_add(1, Ordering::Relaxed);
                 // The carrier ends only after the loop, when nothing is to be done any more.
                 let _ = self.works.send(work);

@@ -84,6 +84,9 @@ pub async fn run(config: Config, running: Running) -> Result<(), RunError> {
 
 async fn serve(opened: Opened, running: Running) -> Result<(), RunError> {
     let desk = opened.desk.clone();
+    if let Err(error) = desk.store().note_drawn(opened.home.drawn()?).await {
+        tracing::error!(%error, "the generations that were drawn here could not be noted");
+    }
     let settings = PageSettings::from_config(desk.config(), &opened.home.secrets());
     let listening = Listening::start(&settings)?;
     let pages = listening.address().map_err(|error| RunError::System("the address of the pages", error))?;

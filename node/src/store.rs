@@ -28,6 +28,7 @@ mod figures;
 mod incidents;
 mod keys;
 pub mod limits;
+mod locks;
 mod people;
 mod proofs;
 mod reader;
@@ -109,6 +110,8 @@ pub(crate) struct Shared {
     pub(crate) member: MemberId,
     /// The roster chain in force.
     pub(crate) rosters: RwLock<Arc<RosterChain>>,
+    /// The gravest reason for which this node does not write somewhere.
+    pub(crate) gravest: locks::Gravest,
     /// Where days and months begin.
     pub(crate) calendar: Calendar,
     /// Large blobs.
@@ -164,6 +167,7 @@ impl Store {
             audit: keys.secret_or_fresh("audit")?,
             member: hand.member,
             rosters: RwLock::new(Arc::new(rosters)),
+            gravest: locks::Gravest::default(),
             calendar: Calendar::new(time_zone),
             blobs,
         });
@@ -360,7 +364,7 @@ fn catch_up_with_rosters(writing: &mut tx::Writing) -> Result<(), WriteError> {
             tx.derive_all()?;
             tx.mark_derived()?;
         }
-        Ok(())
+        tx.open_generation()
     });
     match done {
         Ok(()) => writing.commit(),

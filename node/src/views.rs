@@ -346,4 +346,7 @@ pub struct NodeView {
     pub roster_expired: bool,
     /// True if the places on this node are invented, as in the demo.
     pub invented_places: bool,
+    /// Where it writes: `everywhere`, or only in what it opens itself, `restored` until other nodes have
+    /// shown what it had said, `twin` until a person has found out who else signs as this node.
+    pub writes: String,
 }

@@ -43,6 +43,18 @@ impl std::fmt::Debug for Hand {
     }
 }
 
+/// Why a node does not write in a document for now. A document that it opens itself is never locked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[repr(u8)]
+pub enum Lock {
+    /// It was restored from a copy, and no peer has shown yet what it had said in this document.
+    #[error("the node was restored, and no peer has shown yet what it had said here")]
+    Restored = 1,
+    /// Somebody else signs with its key: a person must find out who.
+    #[error("somebody else signs as this node; a person has to find out who")]
+    Twin = 2,
+}
+
 /// Why a draft did not become an envelope. Nothing was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
@@ -55,6 +67,15 @@ pub enum SealError {
     /// The document that it continues is not here.
     #[error("the document that it continues is not here")]
     NoDocument,
+    /// The node does not write in this document for now.
+    #[error("this node does not write there for now")]
+    Locked(#[source] Lock),
+    /// The node is proven to have said two things in one place of its chain there.
+    #[error("this node is proven to have said two things there: its word does not count any more")]
+    Proven,
+    /// A newer generation of this node has written there than the one that it runs under.
+    #[error("a newer generation of this node has written there")]
+    Behind,
 }
 
 /// Picks parents, chain place and roster, signs, and admits the result by the same rules that
@@ -69,7 +90,14 @@ pub fn seal(
     if op_bytes.len() > OPERATION_BYTES_MAX {
         return Err(SealError::TooLarge);
     }
+    if document.is_some_and(|document| document.proven(&hand.member)) {
+        return Err(SealError::Proven);
+    }
     let prev = document.and_then(|document| document.last_of(&hand.member));
+    // Going on under a generation that this node did not draw could say two things in one place.
+    if prev.is_some_and(|prev| prev.header().incarnation > hand.incarnation) {
+        return Err(SealError::Behind);
+    }
     let parents =
         document.map_or_else(Vec::new, |document| choose_parents(document, prev, &draft.answers, rosters));
     if document.is_some() && parents.is_empty() {
@@ -87,7 +115,7 @@ pub fn seal(
         roster: head.hash(),
         author: hand.member,
         key_index: hand.key_index,
-        incarnation: prev.map_or(hand.incarnation, |prev| hand.incarnation.max(prev.header().incarnation)),
+        incarnation: hand.incarnation,
         seq: Seq(prev.map_or(1, |prev| prev.header().seq.0.saturating_add(1))),
         parents,
         prev_at: u8::try_from(prev_place).expect("parents are at most PARENTS_MAX"),

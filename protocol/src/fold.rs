@@ -17,7 +17,7 @@ use crate::operation::{
     ContributionKind, Disputed, Notice, Operation, Outcome, Point, ReferralAnswer, Response, Step,
 };
 use crate::proof::{ChainPlace, Proof, Statement};
-use crate::roster::{KeyState, Role, RosterChain};
+use crate::roster::{KeyState, Role, Roster, RosterChain};
 
 /// One step taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +88,10 @@ pub struct Fold {
     pub closed: Option<Outcome>,
     /// The owner's last offer, while it is neither committed nor declined.
     pub offer: Option<PendingOffer>,
+    /// Who may take it over: the first good authority above the owner.
+    pub authority: Option<MemberId>,
+    /// That authority's last takeover offer, while it is neither committed nor declined.
+    pub takeover: Option<PendingOffer>,
     /// What each crew did last.
     pub crews: BTreeMap<(MemberId, Pseudonym), Response>,
     /// How many people said what, each counted once per node and pseudonym.
@@ -133,7 +137,7 @@ impl Fold {
         let owner = document.owner_by(winner).unwrap_or(genesis.header().author);
         let reigns = reigns(document, &chains, &transfers, winner);
         let steps: Vec<StepTaken> = reigns.iter().flatten().filter_map(|e| step_of(e)).collect();
-        let all = document.all();
+        let (all, authority) = (document.all(), authority(owner, rosters.head()));
         let unconfirmed = document.members(&all).filter(|(place, _)| !counting.contains(*place));
         Some(Fold {
             owner,
@@ -141,7 +145,11 @@ impl Fold {
             winner: document.at(winner)?.id(),
             step: steps.last().map(|taken| taken.step),
             closed: closed(reigns.last().map_or(&[], Vec::as_slice)),
-            offer: pending_offer(document, winner),
+            offer: pending(document, document.last_offer(&all, winner)),
+            authority,
+            takeover: authority.and_then(|authority| {
+                pending(document, document.last_takeover_offer(&all, winner, authority))
+            }),
             crews: chains.crews(),
             contributions: chains.contributions(),
             audience: Audience::of(document, rosters),
@@ -158,6 +166,22 @@ impl Fold {
             equivocators: chains.equivocators,
             steps,
         })
+    }
+
+    /// What a node writes by itself: the commit of an accept of its last offer, as the owner that still
+    /// answers, or as the authority that takes over.
+    #[must_use]
+    pub fn commits(&self, member: MemberId) -> Option<Operation> {
+        if self.retired.is_some() {
+            return None;
+        }
+        let handed = self.offer.and_then(|offer| offer.accept);
+        let handed = handed.filter(|_| self.owner == member && self.answering == member);
+        let taken = self.takeover.and_then(|offer| offer.accept).filter(|_| self.authority == Some(member));
+        let taken = taken.filter(|_| !self.equivocators.contains(&member));
+        handed
+            .map(|accept| Operation::Commit { accept })
+            .or_else(|| taken.map(|accept| Operation::TakeoverCommit { accept }))
     }
 
     /// Crews on the way or on site.
@@ -342,6 +366,17 @@ fn answering(owner: MemberId, equivocators: &BTreeSet<MemberId>, rosters: &Roste
     above.or_else(|| aggregators.map(|member| member.id).find(&good)).unwrap_or(owner)
 }
 
+/// Who may take over from an owner under a roster: the nearest good authority above it, else the good
+/// aggregator with the smallest id. Admission asks the same of the roster that an envelope names.
+#[must_use]
+pub fn authority(owner: MemberId, roster: &Roster) -> Option<MemberId> {
+    let above = roster.above(owner).into_iter().find(|id| roster.good(id));
+    above.or_else(|| {
+        let aggregators = roster.members().iter().filter(|m| m.roles.has(Role::Aggregator));
+        aggregators.filter(|m| m.is_good() && m.id != owner).map(|m| m.id).next()
+    })
+}
+
 /// What each owner wrote while it was that, oldest owner first: the present one's after the winning
 /// transfer; the one's before among that transfer's ancestors, and so on back.
 fn reigns<'a>(
@@ -399,9 +434,8 @@ fn closed(reign: &[&AdmittedEnvelope]) -> Option<Outcome> {
     outcome
 }
 
-fn pending_offer(document: &Document, winner: usize) -> Option<PendingOffer> {
-    let all = document.all();
-    let (offer, to) = document.last_offer(&all, winner)?;
+fn pending(document: &Document, last: Option<(&AdmittedEnvelope, MemberId)>) -> Option<PendingOffer> {
+    let (offer, to) = last?;
     let answers =
         |e: &&AdmittedEnvelope| e.header().author == to && e.operation().answered_offer() == Some(offer.id());
     // Whoever forks its chain may answer twice: the first on its chain is its answer, whichever came first.

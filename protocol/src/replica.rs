@@ -33,6 +33,7 @@ mod peer;
 mod proofs;
 mod settle;
 mod standing;
+mod twin;
 
 #[cfg(test)]
 mod bench;
@@ -40,6 +41,8 @@ mod bench;
 mod hostile_tests;
 #[cfg(test)]
 mod proof_tests;
+#[cfg(test)]
+mod restore_tests;
 #[cfg(test)]
 mod standing_tests;
 #[cfg(test)]
@@ -54,13 +57,15 @@ pub use arrival::{Arrived, ArrivedItem, ArrivedItems, ArrivedProof, Checked, Fau
 pub use settle::due_peers;
 
 use crate::admission::Refusal;
+use crate::author::Lock;
 use crate::contact::SignedContact;
 use crate::digest::{Fingerprint, Place};
 use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobRef};
-use crate::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
+use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
 use crate::limits::STORES_IN_FLIGHT_MAX;
 use crate::message::{InlineBlob, Lane, Message, Prefix};
+use crate::operation::Operation;
 use crate::proof::Proof;
 use crate::roster::RosterChain;
 use loaded::Loaded;
@@ -89,10 +94,19 @@ pub trait Shelf {
     fn small_blob(&self, blob: &BlobId) -> Option<InlineBlob>;
     /// Blobs that stored envelopes name, that this node may hold and that are not here; at most `limit`.
     fn missing_blobs(&self, limit: usize) -> Vec<(DocId, BlobRef)>;
-    /// Documents of this node's own in which its last offer was accepted and not committed yet.
+    /// Documents in which an offer of this node's, as the owner or as its authority, was accepted and not
+    /// committed yet.
     fn accepted_offers(&self) -> Vec<DocId>;
     /// The newest contact record of each member.
     fn contacts(&self) -> Vec<SignedContact>;
+    /// Why this node does not write in a document for now; none if it may.
+    fn lock(&self, doc: &DocId) -> Option<Lock>;
+    /// False if no document is locked. Asked often.
+    fn locks(&self) -> bool;
+    /// The generation under which this node signs.
+    fn incarnation(&self) -> Incarnation;
+    /// True for a generation that this node drew itself, now or earlier.
+    fn drew(&self, incarnation: Incarnation) -> bool;
 }
 
 /// One row of `due`.
@@ -296,8 +310,35 @@ pub enum Output {
     AutoCommit {
         /// The document.
         doc: DocId,
-        /// The accept.
-        accept: EnvelopeId,
+        /// The commit, of a handoff or of a takeover.
+        operation: Operation,
+    },
+    /// A peer has shown what it holds of a document that is locked after a restore, and all of it is here:
+    /// lift that lock.
+    Unlock {
+        /// The document.
+        doc: DocId,
+    },
+    /// A peer was shown to hold the same of everything that both may hold: lift the locks after a restore
+    /// of all of that.
+    UnlockShared {
+        /// The peer.
+        peer: MemberId,
+    },
+    /// This store has forgotten what this node signed under the generation that it runs under: it was
+    /// rolled back. Draw a new generation, write its mark, lock every document that is here as after a
+    /// restore, and only then sign anything more.
+    Raise {
+        /// The generation that must not be used any more.
+        forgotten: Incarnation,
+    },
+    /// Somebody else signs as this node. Lock every document that is here, warn people, and leave it so
+    /// until a person decides.
+    Twin {
+        /// Where.
+        doc: DocId,
+        /// What this node never wrote, or the proof that it said two things.
+        evidence: EnvelopeId,
     },
     /// Close the connection to a peer.
     Disconnect {
@@ -329,6 +370,10 @@ pub struct Replica {
     fetching: BTreeMap<BlobId, Millis>,
     /// Rejected just now; the shelf may not show it yet.
     refusals: VecDeque<EnvelopeId>,
+    /// What was said of a twin just now; the shelf may not show it yet.
+    alarmed: VecDeque<EnvelopeId>,
+    /// The generation that was asked to be raised.
+    raised: Option<Incarnation>,
     house_at: Millis,
     out: VecDeque<Output>,
 }
@@ -346,6 +391,8 @@ impl Replica {
             parking: Parking::default(),
             fetching: BTreeMap::new(),
             refusals: VecDeque::new(),
+            alarmed: VecDeque::new(),
+            raised: None,
             house_at: Millis(0),
             out: VecDeque::new(),
         }

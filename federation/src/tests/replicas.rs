@@ -85,6 +85,10 @@ impl Island {
             | Wanted::OfferRoster { .. }
             | Wanted::StoreContact(_)
             | Wanted::AutoCommit { .. }
+            | Wanted::Unlock { .. }
+            | Wanted::UnlockShared { .. }
+            | Wanted::Raise { .. }
+            | Wanted::Twin { .. }
             | Wanted::Disconnect { .. } => {}
         }
         None

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use config::coverage::Coverage;
 use config::values::Percent;
+use protocol::author::Lock;
 use protocol::ids::{Code, Millis};
 use protocol::kind::Kind;
 use protocol::operation::Measure;
@@ -95,6 +96,7 @@ impl Desk {
             roster_version: roster.version,
             roster_expired: roster.expired(self.store().now()),
             invented_places: config.invented_places,
+            writes: writes(self.store().locked()).to_owned(),
         }
     }
 
@@ -193,6 +195,15 @@ impl Desk {
         }
         views.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(views)
+    }
+}
+
+/// Where this node writes, by the gravest of its locks.
+fn writes(lock: Option<Lock>) -> &'static str {
+    match lock {
+        None => "everywhere",
+        Some(Lock::Restored) => "restored",
+        Some(Lock::Twin) => "twin",
     }
 }
 

@@ -283,10 +283,10 @@ impl Desk {
         .await
     }
 
-    /// Completes a handoff: asked for by the node itself when the accept of our last offer is here.
-    /// False if there is nothing to complete.
-    pub async fn auto_commit(&self, doc: DocId, accept: EnvelopeId) -> Result<bool, ActError> {
-        let work = move |tx: &mut Tx<'_>| -> Result<bool, ActError> { commit_handoff(tx, doc, accept) };
+    /// Completes a handoff or a takeover: asked for by the node itself when the accept of our last offer is
+    /// here. False if there is nothing to complete.
+    pub async fn auto_commit(&self, doc: DocId, commit: Operation) -> Result<bool, ActError> {
+        let work = move |tx: &mut Tx<'_>| -> Result<bool, ActError> { commit_handoff(tx, doc, &commit) };
         self.store().write(Queue::Urgent, work).await
     }
 
@@ -384,15 +384,14 @@ fn write_one(
 }
 
 /// Commits the accept of our last offer, if it is one.
-pub(crate) fn commit_handoff(tx: &mut Tx<'_>, doc: DocId, accept: EnvelopeId) -> Result<bool, ActError> {
+pub(crate) fn commit_handoff(tx: &mut Tx<'_>, doc: DocId, commit: &Operation) -> Result<bool, ActError> {
     let document = tx.reader().document(doc)?.ok_or(ActError::NotFound)?;
     let fold = fold_of(tx, &document)?;
-    let waits = fold.owner == tx.member() && fold.offer.is_some_and(|offer| offer.accept == Some(accept));
-    if !waits {
+    if fold.commits(tx.member()).as_ref() != Some(commit) {
         return Ok(false);
     }
-    let operation = Operation::Commit { accept };
-    let draft = Draft { operation, blobs: Vec::new(), answers: vec![accept], written_at: tx.now() };
+    let (operation, answers) = (commit.clone(), commit.answers());
+    let draft = Draft { operation, blobs: Vec::new(), answers, written_at: tx.now() };
     tx.append(Some(doc), &draft, None)?;
     let entry = AuditEntry {
         who: "node".into(),

@@ -8,7 +8,7 @@ use config::territory::Territory;
 use protocol::fixture::{Federation, code};
 use protocol::ids::{DocId, Millis};
 use protocol::kind::Kind;
-use protocol::operation::{ContributionKind, HandoffReason, Outcome, Point, Response, Step};
+use protocol::operation::{ContributionKind, HandoffReason, Operation, Outcome, Point, Response, Step};
 use tempfile::TempDir;
 
 use super::*;
@@ -224,8 +224,9 @@ async fn a_border_incident_is_worked_on_by_both_desks_and_handed_over() {
     assert!(!accepted.incident.ours, "it is the old owner's until the commit");
     b.send(doc, &a).await;
     let accept = a.show(ana, doc).await.timeline.last().unwrap().id.parse().unwrap();
-    assert!(a.desk.auto_commit(doc, accept).await.unwrap());
-    assert!(!a.desk.auto_commit(doc, accept).await.unwrap(), "once");
+    let commit = Operation::Commit { accept };
+    assert!(a.desk.auto_commit(doc, commit.clone()).await.unwrap());
+    assert!(!a.desk.auto_commit(doc, commit).await.unwrap(), "once");
     a.send(doc, &b).await;
     let (at_a, at_b) = (a.show(ana, doc).await, b.show(beto, doc).await);
     assert!(at_b.incident.ours && !at_a.incident.ours);

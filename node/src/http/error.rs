@@ -1,6 +1,7 @@
 //! The one place that picks status codes. A person gets a short sentence in their language: what
 //! happened, what it means for their alert, what to do now. The log gets the whole chain of causes.
 
+use protocol::author::SealError;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub enum Code {
     Timeout,
     /// It cannot be done in the state that the incident is in now.
     NotNow,
+    /// This node does not write in that incident for now: it was restored, or has a twin.
+    Locked,
     /// The file is not a picture that we can read, or has too many pixels.
     Picture,
     /// Too many open event streams.
@@ -63,7 +66,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 17] = [
+    pub const ALL: [Code; 18] = [
         Code::Malformed,
         Code::Field,
         Code::MediaType,
@@ -76,6 +79,7 @@ impl Code {
         Code::Method,
         Code::Timeout,
         Code::NotNow,
+        Code::Locked,
         Code::Picture,
         Code::TooManyStreams,
         Code::StoreFull,
@@ -96,7 +100,7 @@ impl Code {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::Method => StatusCode::METHOD_NOT_ALLOWED,
             Code::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Code::NotNow => StatusCode::CONFLICT,
+            Code::NotNow | Code::Locked => StatusCode::CONFLICT,
             Code::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Code::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::StoreFailed => StatusCode::SERVICE_UNAVAILABLE,
@@ -134,6 +138,7 @@ impl Code {
             Code::Method => "method",
             Code::Timeout => "timeout",
             Code::NotNow => "not_now",
+            Code::Locked => "locked",
             Code::Picture => "picture",
             Code::TooManyStreams => "too_many_streams",
             Code::StoreFull => "store_full",
@@ -219,7 +224,12 @@ impl From<ActError> for Problem {
             ActError::NotForYou => Self::new(Code::NotForYou),
             ActError::NotNow => Self::new(Code::NotNow),
             ActError::Field(field) => Fault { field, why: Why::Wrong }.into(),
-            ActError::Rules(_) => Self::because(Code::NotNow, error),
+            ActError::Rules(SealError::Locked(_) | SealError::Proven | SealError::Behind) => {
+                Self::because(Code::Locked, error)
+            }
+            ActError::Rules(SealError::Refused(_) | SealError::TooLarge | SealError::NoDocument) => {
+                Self::because(Code::NotNow, error)
+            }
             ActError::Store(error) => error.into(),
         }
     }

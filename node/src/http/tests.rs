@@ -37,6 +37,7 @@ fn front(transport: Transport) -> Front {
         roster_version: 1,
         roster_expired: false,
         invented_places: true,
+        writes: "everywhere".into(),
     };
     Front::new(settings(transport), node)
 }

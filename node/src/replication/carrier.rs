@@ -10,7 +10,7 @@ use federation::handlers::Rosters as _;
 use federation::peers::{PeerState, Peers};
 use federation::{FetchError, Handle};
 use protocol::envelope::SignedEnvelope;
-use protocol::ids::{BlobId, DocId, MemberId, commitment};
+use protocol::ids::{BlobId, DocId, Incarnation, MemberId, commitment};
 use protocol::message::{InlineBlob, Lane};
 use protocol::proof::Proof;
 use protocol::replica::{Arrival, Fault, Input as ReplicaInput, Output as ReplicaOutput};
@@ -21,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Bridge, Contacts, NodeRosters, Work, Works};
 use crate::desk::{Desk, Link, LinkState};
+use crate::home::Home;
 use crate::store::limits::DIGEST_REFRESH_MS;
 use crate::store::{self, Queue, StagedBlob, Tx, WriteError};
 
@@ -116,9 +117,15 @@ impl Carrier {
                 }
                 self.dial();
             }
-            ReplicaOutput::AutoCommit { doc, accept } => {
-                if let Err(error) = self.desk.auto_commit(doc, accept).await {
+            ReplicaOutput::AutoCommit { doc, operation } => {
+                if let Err(error) = self.desk.auto_commit(doc, operation).await {
                     tracing::warn!(%doc, %error, "an accepted handoff was not committed yet");
+                }
+            }
+            ReplicaOutput::Raise { forgotten } => self.raise(forgotten).await,
+            ReplicaOutput::Twin { doc, evidence } => {
+                if let Err(error) = self.desk.store().alarm_twin(doc, evidence).await {
+                    tracing::error!(%error, "the alarm about a twin could not be kept");
                 }
             }
             ReplicaOutput::InStep { peer, at, documents } => {
@@ -140,7 +147,25 @@ impl Carrier {
             | ReplicaOutput::ClearDue { .. }
             | ReplicaOutput::SetDue { .. }
             | ReplicaOutput::ForgetDigest { .. }
-            | ReplicaOutput::RecordRefusal { .. } => {}
+            | ReplicaOutput::RecordRefusal { .. }
+            | ReplicaOutput::Unlock { .. }
+            | ReplicaOutput::UnlockShared { .. } => {}
+        }
+    }
+
+    /// The mark first, then the store: nothing is signed under a generation that could be drawn again.
+    async fn raise(&self, forgotten: Incarnation) {
+        let store = self.desk.store();
+        tracing::error!(
+            "this node forgot what it had signed: it was rolled back, and goes on under a new generation"
+        );
+        let home = Home::at(store.folder());
+        let raised = match home.draw_incarnation(forgotten.counter()) {
+            Ok(drawn) => store.raise(drawn).await,
+            Err(error) => Err(WriteError::Broken(format!("the mark could not be written: {error}"))),
+        };
+        if let Err(error) = raised {
+            tracing::error!(%error, "the generation could not be raised: stop the node and run `cuadra unlock`");
         }
     }
 
@@ -218,13 +243,16 @@ impl Carrier {
         if works.is_empty() {
             return;
         }
+        let unlocks = works
+            .iter()
+            .any(|work| matches!(work, ReplicaOutput::Unlock { .. } | ReplicaOutput::UnlockShared { .. }));
         let write = move |tx: &mut Tx<'_>| -> Result<(), WriteError> {
-            for work in &works {
-                write_one(tx, work)?;
-            }
-            Ok(())
+            works.iter().try_for_each(|work| write_one(tx, work))
         };
-        if let Err(error) = self.desk.store().write(Queue::Normal, write).await {
+        let store = self.desk.store();
+        let written = store.write(Queue::Normal, write).await;
+        let written = written.and_then(|()| if unlocks { store.look_for_locks() } else { Ok(()) });
+        if let Err(error) = written {
             // Nothing is lost by it: what is due stays due, and is confirmed anew at the next digest.
             tracing::warn!(%error, "what peers confirmed could not be stored");
         }
@@ -365,6 +393,8 @@ fn is_small(work: &Work) -> bool {
             | ReplicaOutput::SetDue { .. }
             | ReplicaOutput::ForgetDigest { .. }
             | ReplicaOutput::RecordRefusal { .. }
+            | ReplicaOutput::Unlock { .. }
+            | ReplicaOutput::UnlockShared { .. }
     )
 }
 
@@ -379,6 +409,12 @@ fn write_one(tx: &mut Tx<'_>, work: &Work) -> Result<(), WriteError> {
         for doc in docs {
             tx.set_due_to(*peer, *doc)?;
         }
+    }
+    if let ReplicaOutput::Unlock { doc } = work {
+        tx.unlock(*doc)?;
+    }
+    if let ReplicaOutput::UnlockShared { peer } = work {
+        tx.unlock_shared(*peer)?;
     }
     if let ReplicaOutput::RecordRefusal { peer, refusal, bytes, .. } = work
         && let Ok(envelope) = SignedEnvelope::decode(bytes)

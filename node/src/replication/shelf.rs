@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use protocol::author::Lock;
 use protocol::contact::SignedContact;
 use protocol::digest::{Fingerprint, Place};
 use protocol::document::Document;
 use protocol::envelope::BlobRef;
-use protocol::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
+use protocol::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
 use protocol::limits::BLOB_INLINE_BYTES_MAX;
 use protocol::message::{InlineBlob, Prefix};
 use protocol::replica::{DueOrder, DueRow, Shelf};
@@ -75,5 +76,21 @@ impl Shelf for NodeShelf {
     }
     fn contacts(&self) -> Vec<SignedContact> {
         self.contacts.all()
+    }
+    fn lock(&self, doc: &DocId) -> Option<Lock> {
+        self.read(|r| r.lock(*doc))
+    }
+    fn locks(&self) -> bool {
+        self.store.locked().is_some()
+    }
+    fn incarnation(&self) -> Incarnation {
+        self.read(|r| r.incarnation()).unwrap_or_default()
+    }
+    fn drew(&self, incarnation: Incarnation) -> bool {
+        // Not known is no reason for an alarm that a person has to end.
+        self.store.read_here(|r| r.drew(incarnation)).unwrap_or_else(|error: WriteError| {
+            tracing::error!(%error, "the store could not be read for replication");
+            true
+        })
     }
 }

@@ -90,6 +90,9 @@ impl Tx<'_> {
         draft: &Draft,
         by: Option<PersonId>,
     ) -> Result<AdmittedEnvelope, AppendError> {
+        if let Some(lock) = doc.map(|doc| self.reader().lock(doc)).transpose()?.flatten() {
+            return Err(SealError::Locked(lock).into());
+        }
         let document = match doc {
             Some(doc) => Some(self.take_document(doc)?.ok_or(SealError::NoDocument)?),
             None => None,

@@ -117,6 +117,8 @@ impl Tx<'_> {
         let calendar = &self.shared().calendar;
         let place = matter.point.or_else(|| cell_center(matter.cell)).map(Point::degrees);
         let seen = fold.contributions.get(&ContributionKind::SawItToo).copied().unwrap_or_default();
+        let accepted = fold.takeover.is_some_and(|offer| offer.accept.is_some());
+        let takes_over = fold.authority.filter(|_| accepted);
         let closed_period = closed_at(document, &fold).map(|at| calendar.period(at));
         let db = self.db();
         let changed: i64 = db
@@ -125,10 +127,10 @@ impl Tx<'_> {
         db.prepare_cached(
             "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact,
                 source, opened_ms, period, day, author, owner, answering, offered_to, accepted, step,
-                outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms)
+                outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms, takes_over)
              VALUES (:doc, :envelope, :kind, :urgency, :code, :cell, :lat, :lon, :exact,
                 :source, :opened, :period, :day, :author, :owner, :answering, :offered, :accepted, :step,
-                :outcome, :closed_period, :claimed, :touched, :seen, :crews, :words, :changed)",
+                :outcome, :closed_period, :claimed, :touched, :seen, :crews, :words, :changed, :takes_over)",
         )?
         .execute(named_params! {
             ":doc": doc.0,
@@ -158,6 +160,7 @@ impl Tx<'_> {
             ":crews": u32::try_from(fold.crews_out()).unwrap_or(u32::MAX),
             ":words": genesis.header().blobs.first().map(|blob| blob.id.0),
             ":changed": changed,
+            ":takes_over": takes_over.map(|member| member.0),
         })?;
         let mut member =
             db.prepare_cached("INSERT OR IGNORE INTO incident_member (doc, member) VALUES (?1, ?2)")?;

@@ -66,10 +66,12 @@ impl Reader<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Documents of this node's own in which its last offer was accepted and not committed yet.
+    /// Documents in which an offer of this node's, as the owner or as its authority, was accepted and not
+    /// committed yet.
     pub fn accepted_offers(&self) -> Result<Vec<DocId>, WriteError> {
-        let mut select =
-            self.db().prepare_cached("SELECT doc FROM incident WHERE owner = ?1 AND accepted IS NOT NULL")?;
+        let mut select = self.db().prepare_cached(
+            "SELECT doc FROM incident WHERE (owner = ?1 AND accepted IS NOT NULL) OR takes_over = ?1",
+        )?;
         let rows = select.query_map(params![self.shared().member.0], |row| row.get(0).map(DocId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

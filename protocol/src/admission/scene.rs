@@ -4,6 +4,7 @@ use super::{Refusal, judge_figures, judge_notice};
 use crate::audience::Audience;
 use crate::document::{Document, EnvelopeSet};
 use crate::envelope::{AdmittedEnvelope, BlobClass, Header};
+use crate::fold::authority;
 use crate::ids::{BlobId, EnvelopeId, MemberId};
 use crate::kind::Kind;
 use crate::limits::{SEQ_MAX, SEQ_RESERVED};
@@ -147,12 +148,7 @@ impl Scene<'_> {
     /// Who may take over from the owner: the nearest good authority above it, else the good aggregator
     /// with the smallest id.
     fn authority(&self) -> Option<MemberId> {
-        let owner = self.owner()?;
-        let above = self.roster.above(owner).into_iter().find(|id| self.roster.good(id));
-        above.or_else(|| {
-            let aggregators = self.roster.members().iter().filter(|m| m.roles.has(Role::Aggregator));
-            aggregators.filter(|m| m.is_good() && m.id != owner).map(|m| m.id).next()
-        })
+        authority(self.owner()?, self.roster)
     }
 
     fn authority_only(&self) -> Result<(), Refusal> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Arrived, Input, Output, Replica, Shelf};
-use crate::author::Draft;
+use crate::author::{Draft, Hand};
 use crate::envelope::{AdmittedEnvelope, BlobClass, BlobRef};
 use crate::fixture::{Federation, Scribe, code, open, somebody};
 use crate::ids::{DocId, EnvelopeId, MemberId, Millis, commitment};
@@ -68,6 +68,8 @@ impl Bench {
                 Output::SetDue { peer, docs } => {
                     docs.into_iter().for_each(|doc| self.disk.set_due(self.now, peer, doc));
                 }
+                Output::Unlock { doc } => self.disk.unlock(&doc),
+                Output::UnlockShared { peer } => self.disk.unlock_shared(&peer),
                 Output::Blame { .. }
                 | Output::InStep { .. }
                 | Output::ForgetDigest { .. }
@@ -76,6 +78,8 @@ impl Bench {
                 | Output::OfferRoster { .. }
                 | Output::StoreContact(_)
                 | Output::AutoCommit { .. }
+                | Output::Raise { .. }
+                | Output::Twin { .. }
                 | Output::Disconnect { .. } => {}
             }
         }
@@ -135,7 +139,8 @@ impl Bench {
         let named = blobs.iter().map(|blob| BlobRef { class: BlobClass::Responders, id: blob.id }).collect();
         let answers = operation.answers();
         let draft = Draft { operation, blobs: named, answers, written_at: self.now };
-        self.disk.write(self.now, doc, &draft, blobs, &self.federation.hand(n)).unwrap()
+        let hand = Hand { incarnation: self.disk.incarnation, ..self.federation.hand(n) };
+        self.disk.write(self.now, doc, &draft, blobs, &hand).unwrap()
     }
 
     pub fn heads(&self, doc: &DocId) -> Vec<EnvelopeId> {

@@ -132,6 +132,9 @@ impl Replica {
         }
         let documents = usize::try_from(documents).unwrap_or(usize::MAX);
         self.out.push_back(Output::InStep { peer, at: self.now, documents });
+        if shelf.locks() {
+            self.out.push_back(Output::UnlockShared { peer });
+        }
         for row in rows {
             let whole = Prefix::of(&row.doc);
             let held = shelf.digest_below(&peer, &whole, DIGEST_LEAF_MAX);

@@ -60,6 +60,7 @@ impl Replica {
         if !self.unknown_of(peer, &doc, shelf).is_empty() {
             self.want(peer, doc, BTreeSet::new(), lane, shelf);
         } else if let Some(view) = self.view_for(&peer, &doc, shelf) {
+            self.note_shown(&peer, doc, &view, shelf);
             self.answer_have(peer, doc, &view, asks, lane);
         } else if asks {
             let nothing = Have { doc, page: 0, last: true, asks: false, heads: Vec::new() };
@@ -360,6 +361,7 @@ impl Replica {
         match admit((**envelope).clone(), &ground) {
             Verdict::Admitted(envelope) => {
                 self.note_sent(&parked, envelope.header().parents.as_slice());
+                self.meet_own(&envelope, shelf);
                 if Arc::make_mut(ahead).insert(envelope.clone()).is_err() {
                     return Judged::Waits(Box::new(parked));
                 }
@@ -398,7 +400,7 @@ impl Replica {
         self.out.push_back(Output::RecordRefusal { peer, doc, id, refusal, bytes });
     }
 
-    fn is_refused(&self, id: &EnvelopeId, shelf: &dyn Shelf) -> bool {
+    pub(super) fn is_refused(&self, id: &EnvelopeId, shelf: &dyn Shelf) -> bool {
         self.refusals.contains(id) || shelf.refused(id)
     }
 

@@ -79,6 +79,7 @@ impl Replica {
             if !view.entitled(&peer) || !self.rosters.head().good(&peer) {
                 continue;
             }
+            self.note_shown(&peer, doc, &view, shelf);
             let Some(state) = self.peers.get_mut(&peer) else { continue };
             let owed = commit.owed.get(&peer).copied();
             if state.covers(&doc, &view.document) {
@@ -93,7 +94,8 @@ impl Replica {
                 self.push(peer, doc, &view, commit.wrote, shelf);
             }
         }
-        self.commit_handoff(doc, &view);
+        self.meet_own_proofs(doc, &view);
+        self.commit_handoff(doc, &view, shelf);
     }
 
     /// Both know that both hold the same: nothing of what was said need be kept.
@@ -151,12 +153,12 @@ impl Replica {
         }
     }
 
-    /// The owner's node completes a handoff by itself once its last offer is accepted.
-    pub(super) fn commit_handoff(&mut self, doc: DocId, view: &View) {
-        let fold = &view.fold;
-        let accept = fold.offer.and_then(|offer| offer.accept);
-        if let Some(accept) = accept.filter(|_| fold.owner == self.me && fold.answering == self.me) {
-            self.out.push_back(Output::AutoCommit { doc, accept });
+    /// The owner's node completes a handoff by itself once its last offer is accepted, and the authority's
+    /// a takeover; not while it may not write there.
+    pub(super) fn commit_handoff(&mut self, doc: DocId, view: &View, shelf: &dyn Shelf) {
+        let Some(operation) = view.fold.commits(self.me) else { return };
+        if !shelf.locks() || shelf.lock(&doc).is_none() {
+            self.out.push_back(Output::AutoCommit { doc, operation });
         }
     }
 }

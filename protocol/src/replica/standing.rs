@@ -213,7 +213,7 @@ impl Replica {
             self.fetch_missing(shelf);
             for doc in shelf.accepted_offers() {
                 if let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) {
-                    self.commit_handoff(doc, &view);
+                    self.commit_handoff(doc, &view, shelf);
                 }
             }
         }

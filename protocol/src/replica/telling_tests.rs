@@ -407,7 +407,7 @@ fn owner_commits_by_itself_once_its_last_offer_is_accepted() {
     let commits = |outputs: &[Output]| {
         outputs
             .iter()
-            .filter(|o| matches!(o, Output::AutoCommit { accept: a, .. } if *a == accept.id()))
+            .filter(|o| matches!(o, Output::AutoCommit { operation: Operation::Commit { accept: a }, .. } if *a == accept.id()))
             .count()
     };
     assert_eq!(commits(&outputs), 0, "not before the accept is stored");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::admission::Refusal;
 use crate::audience::Audience;
-use crate::author::{Draft, Hand, SealError, seal};
+use crate::author::{Draft, Hand, Lock, SealError, seal};
 use crate::contact::SignedContact;
 use crate::digest::{Digest, Fingerprint, Place};
 use crate::document::Document;
@@ -73,6 +73,10 @@ pub struct Disk {
     pub incarnation: Incarnation,
     /// The highest counter of a generation ever drawn here; outside the backup set.
     pub mark: u32,
+    /// Every generation drawn here; outside the backup set.
+    pub drawn: BTreeSet<Incarnation>,
+    /// Documents in which this node does not write for now.
+    pub locks: BTreeMap<DocId, Lock>,
     /// Contents of blobs with their salts.
     pub blobs: BTreeMap<BlobId, InlineBlob>,
     /// What is due, by peer.
@@ -93,6 +97,8 @@ impl Disk {
             rosters,
             incarnation: Incarnation::new(0, 7),
             mark: 0,
+            drawn: [Incarnation::new(0, 7)].into(),
+            locks: BTreeMap::new(),
             blobs: BTreeMap::new(),
             due: BTreeMap::new(),
             refused: BTreeMap::new(),
@@ -104,7 +110,8 @@ impl Disk {
     /// With the random part of its first generation.
     #[must_use]
     pub fn begun_with(self, random: u32) -> Disk {
-        Disk { incarnation: Incarnation::new(0, random), ..self }
+        let incarnation = Incarnation::new(0, random);
+        Disk { incarnation, drawn: [incarnation].into(), ..self }
     }
 
     /// What a restore does before anything is signed: it draws a new generation above every one that was
@@ -113,6 +120,32 @@ impl Disk {
         let counter = self.incarnation.counter().max(mark).saturating_add(1);
         self.incarnation = Incarnation::new(counter, random);
         self.mark = counter;
+        self.drawn.insert(self.incarnation);
+        self.lock_all(Lock::Restored);
+    }
+
+    /// Writes no more in any document that is here and somebody else may hold too.
+    pub fn lock_all(&mut self, lock: Lock) {
+        let shared = |filed: &Filed| filed.fold.audience.members().any(|member| member != self.me);
+        let docs = self.documents.iter().filter(|(_, filed)| shared(filed)).map(|(doc, _)| *doc);
+        for doc in docs.collect::<Vec<_>>() {
+            let held = self.locks.entry(doc).or_insert(lock);
+            *held = lock.max(*held);
+        }
+    }
+
+    /// Lifts a restore's lock.
+    pub fn unlock(&mut self, doc: &DocId) {
+        if self.locks.get(doc) == Some(&Lock::Restored) {
+            self.locks.remove(doc);
+        }
+    }
+
+    /// Lifts the locks of a restore on everything shared with a peer.
+    pub fn unlock_shared(&mut self, peer: &MemberId) {
+        for (doc, _) in self.digest_below(peer, &Prefix::default(), usize::MAX) {
+            self.unlock(&doc);
+        }
     }
 
     /// A document and what it says.
@@ -145,6 +178,9 @@ impl Disk {
         let document = doc.and_then(|doc| self.documents.get(&doc)).map(|filed| Arc::clone(&filed.document));
         if doc.is_some() && document.is_none() {
             return Err(SealError::NoDocument);
+        }
+        if let Some(lock) = doc.and_then(|doc| self.locks.get(&doc)) {
+            return Err(SealError::Locked(*lock));
         }
         let envelope = seal(draft, document.as_deref(), hand, &self.rosters)?;
         self.insert(now, envelope.header().doc, vec![(envelope.clone(), now)], blobs);
@@ -298,11 +334,22 @@ impl Shelf for Disk {
         missing
     }
     fn accepted_offers(&self) -> Vec<DocId> {
-        let accepted =
-            |fold: &Fold| fold.owner == self.me && fold.offer.is_some_and(|offer| offer.accept.is_some());
-        self.documents.iter().filter(|(_, filed)| accepted(&filed.fold)).map(|(doc, _)| *doc).collect()
+        let accepted = |(_, filed): &(&DocId, &Filed)| filed.fold.commits(self.me).is_some();
+        self.documents.iter().filter(accepted).map(|(doc, _)| *doc).collect()
     }
     fn contacts(&self) -> Vec<SignedContact> {
         Vec::new()
+    }
+    fn lock(&self, doc: &DocId) -> Option<Lock> {
+        self.locks.get(doc).copied()
+    }
+    fn locks(&self) -> bool {
+        !self.locks.is_empty()
+    }
+    fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+    fn drew(&self, incarnation: Incarnation) -> bool {
+        self.drawn.contains(&incarnation)
     }
 }

@@ -9,7 +9,7 @@ use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, SignedEnvelope};
 use crate::fixture::somebody;
 use crate::fold::Fold;
-use crate::ids::{DocId, EnvelopeId, Incarnation, Millis, sha256};
+use crate::ids::{DocId, EnvelopeId, Millis, sha256};
 use crate::message::{Have, Item, Items, Lane, Message};
 use crate::operation::{HandoffReason, Operation, Outcome};
 use crate::roster::RosterChain;
@@ -278,7 +278,7 @@ impl World {
         operation: Operation,
         then: &RosterChain,
     ) -> Option<AdmittedEnvelope> {
-        let hand = self.league.hand(self.node(n).member, then, Incarnation(0))?;
+        let hand = self.league.hand(self.node(n).member, then, self.node(n).disk.incarnation)?;
         let past = before(&self.node(n).disk.filed(&doc)?.document, then)?;
         self.seal_on(&past, operation, &hand, then).pop()
     }

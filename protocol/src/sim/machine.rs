@@ -78,8 +78,18 @@ impl World {
             Output::ServeBlob { peer, blob, .. } => self.serve_blob(n, &peer, &blob)?,
             Output::OfferRoster { bytes, .. } => self.offer_roster(n, &bytes)?,
             Output::StoreContact(_) => {}
-            Output::AutoCommit { doc, accept } => {
-                self.queue_local(n, Some(doc), Operation::Commit { accept }, Vec::new());
+            Output::AutoCommit { doc, operation } => self.queue_local(n, Some(doc), operation, Vec::new()),
+            Output::Unlock { doc } => self.node_mut(n).disk.unlock(&doc),
+            Output::UnlockShared { peer } => self.node_mut(n).disk.unlock_shared(&peer),
+            Output::Raise { .. } => {
+                let random = u32::try_from(self.dice.draw() >> 32).unwrap_or(7);
+                let disk = &mut self.node_mut(n).disk;
+                disk.restore(disk.mark, random);
+                self.report.count("rolled back and raised");
+            }
+            Output::Twin { .. } if self.node(n).hostile => {}
+            Output::Twin { evidence, .. } => {
+                return Err(format!("node {n} takes {evidence} for a twin's and has none"));
             }
             Output::Disconnect { peer, .. } => {
                 if let Some(other) = self.session(n, &peer) {

@@ -156,6 +156,7 @@ impl World {
         let mut disk = self.dice.pick(&backups).cloned()?;
         let random = u32::try_from(self.dice.draw() >> 32).unwrap_or(7);
         disk.rosters = self.node(n).disk.rosters.clone();
+        disk.drawn = self.node(n).disk.drawn.clone();
         disk.restore(self.node(n).disk.mark, random);
         Some(disk)
     }

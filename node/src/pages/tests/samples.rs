@@ -16,6 +16,7 @@ fn chrome(lang: Lang, path: &str, roles: &[&str], who: Option<WhoView>) -> Chrom
         roster_version: 3,
         roster_expired: false,
         invented_places: true,
+        writes: "everywhere".into(),
     };
     Chrome { lang, node, who, path: path.to_owned(), now_ms: NOW, fresh: "5e".repeat(32) }
 }
