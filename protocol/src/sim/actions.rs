@@ -318,11 +318,13 @@ impl Desk<'_> {
         may.push(Operation::Refer { service: Service::Police, to: service, by });
         if self.fold.closed.is_some() {
             may.push(Operation::Reopen { reason: ReopenReason::Again, by });
-            if dice.chance(250) {
+            if dice.chance(600) {
                 may.push(Operation::Retire);
             }
         } else {
-            may.push(Operation::Close { outcome: Outcome::Helped, by });
+            may.extend(
+                [Outcome::Helped, Outcome::NothingFound].map(|outcome| Operation::Close { outcome, by }),
+            );
         }
         self.duplicates(dice, may);
         self.seals(dice, may);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::disk::Filed;
 use super::node::Node;
 use super::world::{World, pair};
+use crate::audience::Audience;
 use crate::derive;
 use crate::document::Document;
 use crate::envelope::BlobRef;
@@ -47,13 +48,8 @@ impl World {
             if !node.queue.is_empty() {
                 return Some(format!("node {n} still writes"));
             }
-            for (peer, rows) in node.disk.due.iter().filter(|(_, rows)| !rows.is_empty()) {
-                let of_peer = |(other, there): &(usize, &Node)| {
-                    there.disk.me == *peer && self.links.contains_key(&pair(n, *other))
-                };
-                if self.counted().any(|there| of_peer(&there)) {
-                    return Some(format!("node {n} has {} documents due to a peer", rows.len()));
-                }
+            if let Some((doc, other)) = self.due_in_reach(n, node) {
+                return Some(format!("node {n} has {doc} due to node {other}"));
             }
             if let Some(doc) = self.accepted_and_mine(node) {
                 return Some(format!("node {n} never completed the accepted handoff of {doc}"));
@@ -63,6 +59,28 @@ impl World {
             let lacking = self.counted().find(|(n, node)| self.lacks_blob_in_reach(*n, node));
             lacking.map(|(n, _)| format!("node {n} lacks a blob that an involved node in reach holds"))
         })
+    }
+
+    /// A document that is due to somebody in reach. Whoever was let in by nobody but an equivocator is not
+    /// answered by those who know that, and cannot know it itself.
+    fn due_in_reach(&self, n: usize, node: &Node) -> Option<(DocId, usize)> {
+        for (peer, rows) in node.disk.due.iter().filter(|(_, rows)| !rows.is_empty()) {
+            for (other, there) in self.counted() {
+                if there.disk.me != *peer || !self.links.contains_key(&pair(n, other)) {
+                    continue;
+                }
+                let answers = |doc: &&DocId| {
+                    let theirs = there.disk.filed(doc);
+                    theirs.is_none_or(|theirs| {
+                        theirs.fold.audience.entitled(&node.disk.me) && theirs.fold.audience.entitled(peer)
+                    })
+                };
+                if let Some(doc) = rows.keys().find(answers) {
+                    return Some((*doc, other));
+                }
+            }
+        }
+        None
     }
 
     /// Handoffs of this node's own that were accepted and not committed, where it is this node that
@@ -94,17 +112,36 @@ impl World {
         None
     }
 
-    /// Every document with whoever holds it.
+    /// Every document with whoever holds it and is meant to, as all that is known of it together says.
     fn holders(&self) -> BTreeMap<DocId, Vec<(usize, &Node)>> {
         let mut holders: BTreeMap<DocId, Vec<(usize, &Node)>> = BTreeMap::new();
         for (n, node) in self.counted() {
-            // Whom only an equivocator had let in is not told any more.
-            let theirs = |(_, filed): &(&DocId, &Filed)| filed.fold.audience.entitled(&node.disk.me);
-            for (doc, _) in node.disk.documents.iter().filter(theirs) {
+            for doc in node.disk.documents.keys() {
                 holders.entry(*doc).or_default().push((n, node));
             }
         }
+        for (doc, theirs) in &mut holders {
+            let proven = |(_, node): &(usize, &Node)| {
+                node.disk.filed(doc).is_some_and(|filed| filed.document.proofs().next().is_some())
+            };
+            if theirs.iter().any(proven) {
+                let audience = Audience::of(&together(doc, theirs), &self.league.chain);
+                theirs.retain(|(_, node)| audience.entitled(&node.disk.me));
+            }
+        }
+        holders.retain(|_, theirs| !theirs.is_empty());
         holders
+    }
+
+    /// Nodes that still hold something that nobody but an equivocator had let them in to: their digest has
+    /// it, and that of those who know does not.
+    fn left_out(&self) -> BTreeSet<usize> {
+        let holders = self.holders();
+        let meant = |n: usize, doc: &DocId| {
+            holders.get(doc).is_some_and(|theirs| theirs.iter().any(|(holder, _)| *holder == n))
+        };
+        let out = |(n, node): &(usize, &Node)| node.disk.documents.keys().any(|doc| !meant(*n, doc));
+        self.counted().filter(out).map(|(n, _)| n).collect()
     }
 
     /// Through an aggregator only documents travel: a responders' blob needs a link to one who holds it.
@@ -124,11 +161,13 @@ impl World {
     /// At the end, beside being in step: digests agree, what is derived is equal, blobs lie only where
     /// they may, and what people were told is saved is saved.
     pub fn check_end(&mut self) -> Result<(), String> {
+        let left_out = self.left_out();
         for (a, b) in self.pairs() {
             let digest = |n: usize, peer: usize| {
                 self.node(n).disk.digest_place(&self.node(peer).disk.me, &Prefix::default()).hash
             };
-            let counted = self.counts(self.node(a)) && self.counts(self.node(b));
+            let counts = |n: usize| self.counts(self.node(n)) && !left_out.contains(&n);
+            let counted = counts(a) && counts(b);
             if counted && digest(a, b) != digest(b, a) {
                 return Err(format!("nodes {a} and {b} hold the same and their digests differ"));
             }
@@ -202,6 +241,20 @@ impl World {
             Some(blob) => Err(format!("node {n} holds blob {blob}, which is not for it")),
         }
     }
+}
+
+/// Everything that anybody holds of a document.
+fn together(doc: &DocId, holders: &[(usize, &Node)]) -> Document {
+    let mut all = Document::default();
+    for filed in holders.iter().filter_map(|(_, node)| node.disk.filed(doc)) {
+        for envelope in filed.document.held() {
+            _ = all.insert(envelope.clone());
+        }
+        for proof in filed.document.proofs() {
+            all.add_proof(proof.as_ref().clone());
+        }
+    }
+    all
 }
 
 fn automerge_heads(document: &Document) -> Result<Vec<String>, String> {
