@@ -161,6 +161,7 @@ impl Disk {
         for doc in docs {
             let Some(filed) = self.documents.get_mut(&doc) else { continue };
             if let Some(fold) = Fold::of(&filed.document, &self.rosters) {
+                self.blobs.retain(|blob, _| !fold.redacted.contains_key(blob));
                 filed.fold = Arc::new(fold);
             }
         }

@@ -7,10 +7,10 @@ use super::node::Node;
 use super::world::{World, pair};
 use crate::audience::Audience;
 use crate::derive;
-use crate::document::Document;
+use crate::document::{Document, EnvelopeSet};
 use crate::envelope::BlobRef;
 use crate::fold::Fold;
-use crate::ids::DocId;
+use crate::ids::{DocId, MemberId};
 use crate::message::Prefix;
 use crate::operation::Operation;
 use crate::replica::Shelf;
@@ -69,11 +69,12 @@ impl World {
                 if there.disk.me != *peer || !self.links.contains_key(&pair(n, other)) {
                     continue;
                 }
-                let answers = |doc: &&DocId| {
-                    let theirs = there.disk.filed(doc);
-                    theirs.is_none_or(|theirs| {
-                        theirs.fold.audience.entitled(&node.disk.me) && theirs.fold.audience.entitled(peer)
-                    })
+                let answers = |doc: &&DocId| match there.disk.filed(doc) {
+                    Some(theirs) => {
+                        let audience = &theirs.fold.audience;
+                        audience.entitled(&node.disk.me) && audience.entitled(peer)
+                    }
+                    None => self.is_meant_by_honest(node, doc, peer),
                 };
                 if let Some(doc) = rows.keys().find(answers) {
                     return Some((*doc, other));
@@ -81,6 +82,19 @@ impl World {
             }
         }
         None
+    }
+
+    /// True if somebody who follows the rules named this member in a document. What only a liar says may
+    /// be known to be void by whom it is about, who holds nothing of it that could be passed on.
+    fn is_meant_by_honest(&self, node: &Node, doc: &DocId, member: &MemberId) -> bool {
+        let Some(filed) = node.disk.filed(doc) else { return false };
+        let mut honest = EnvelopeSet::default();
+        for (place, envelope) in filed.document.members(&filed.document.all()) {
+            if !self.is_hostile_member(&envelope.header().author) {
+                honest.insert(place);
+            }
+        }
+        Audience::over(&filed.document, &honest, &node.disk.rosters).entitled(member)
     }
 
     /// Handoffs of this node's own that were accepted and not committed, where it is this node that
@@ -152,7 +166,11 @@ impl World {
                 return false;
             }
             let holds = |(other, there): (usize, &Node)| {
-                there.disk.holds_blob(&blob.id) && self.links.contains_key(&pair(n, other))
+                let serves = there.disk.filed(&doc).is_some_and(|theirs| {
+                    let both = [&there.disk.me, &node.disk.me];
+                    both.into_iter().all(|member| theirs.entitled_to_blob(member, &blob))
+                });
+                serves && there.disk.holds_blob(&blob.id) && self.links.contains_key(&pair(n, other))
             };
             self.counted().any(holds)
         })
