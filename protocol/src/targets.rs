@@ -10,6 +10,7 @@ pub mod roster;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 pub use arbitrary::{Result, Unstructured};
@@ -46,6 +47,25 @@ pub(crate) static FEDERATION: LazyLock<Federation> = LazyLock::new(|| Federation
 #[must_use]
 pub fn bytes_of_seed(seed: u64, blocks: u64) -> Vec<u8> {
     (0..blocks).flat_map(|block| sha256(&[&seed.to_be_bytes(), &block.to_be_bytes()])).collect()
+}
+
+/// One operation of every number, ascending.
+#[must_use]
+pub fn one_of_each() -> Vec<Operation> {
+    let federation = &*FEDERATION;
+    let kind = crate::kind::Kind::by_name("sos").expect("the federation has it");
+    let mut found = BTreeMap::from([(1, crate::fixture::open(crate::fixture::code(0), kind, &[], None, 1))]);
+    for seed in 0..10_000 {
+        let bytes = bytes_of_seed(seed, 4);
+        let one = any_operation(&mut Unstructured::new(&bytes), &[EnvelopeId([7; 32])], &federation.members);
+        if let Ok(operation) = one {
+            found.entry(operation.op_type()).or_insert(operation);
+        }
+        if found.len() == crate::operation::op_type::TABLE.len() {
+            break;
+        }
+    }
+    found.into_values().collect()
 }
 
 /// Any operation, about these envelopes and these members.

@@ -4,6 +4,7 @@
 //! It reads tracked files and `cargo metadata`; it never starts the product.
 
 mod documents;
+mod operations;
 pub(crate) mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
