@@ -34,6 +34,7 @@ pub struct Plan {
     keep_ports: bool,
     scripted: Vec<Town>,
     direct: bool,
+    under: Vec<String>,
 }
 
 /// A running federation. Its processes end with it, and its folder goes.
@@ -72,6 +73,11 @@ impl Plan {
         self.direct = true;
     }
 
+    /// Starts every node by these words, with the program's own after them.
+    pub fn run_under(&mut self, words: &[&str]) {
+        self.under = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
     /// Lists this member but does not start it: a scenario plays it itself.
     pub fn scripted(&mut self, town: Town) {
         self.scripted.push(town);
@@ -89,6 +95,7 @@ impl Plan {
         }
         roster::found(self.folder.path(), &nodes);
         for node in nodes.iter_mut().filter(|node| !self.scripted.contains(&node.town)) {
+            node.run_under(&self.under);
             node.start().await;
             if self.keep_ports {
                 node.keep_port();
@@ -133,6 +140,7 @@ impl Cluster {
             keep_ports: false,
             scripted: Vec::new(),
             direct: false,
+            under: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 #![expect(clippy::indexing_slicing, reason = "a scenario that finds nothing where it looks has failed")]
 
+pub mod blast;
 pub mod canaries;
 pub mod cluster;
 pub mod faults;

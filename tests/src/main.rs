@@ -3,6 +3,7 @@
 mod bench;
 mod federation;
 mod limits;
+mod radius;
 mod simulation;
 
 use std::path::Path;
@@ -24,6 +25,17 @@ enum Tool {
     Pictures,
     /// Measure the release over real processes, beside what this machine can do
     Bench(bench::Bench),
+    /// Measure how much slower alerts get while one node floods, stands still, never reads or breaks
+    /// the program
+    Blast(radius::Blast),
+    /// Play the member that floods, for `blast` and the suite, until the process is ended
+    #[command(hide = true)]
+    Flood {
+        /// Its folder
+        folder: std::path::PathBuf,
+        /// The node that it attacks
+        address: std::net::SocketAddr,
+    },
     /// Play seeds of the simulator
     Sim {
         /// Which, such as 0..300
@@ -64,6 +76,11 @@ fn main() -> anyhow::Result<()> {
         Tool::Federation => tokio::runtime::Runtime::new()?.block_on(federation::serve()),
         Tool::Pictures => pictures(root),
         Tool::Bench(bench) => bench::run(root, &bench),
+        Tool::Blast(blast) => radius::run(root, &blast),
+        Tool::Flood { folder, address } => {
+            tokio::runtime::Runtime::new()?.block_on(tests::blast::flood::run(&folder, address));
+            Ok(())
+        }
         Tool::Sim { seed: Some(seed), replay, .. } => simulation::one(seed, replay),
         Tool::Sim { seeds, threads, .. } => simulation::sweep(seeds, threads),
         Tool::Faults { only } => tests::faults::run(root, &only),

@@ -3,6 +3,7 @@
 #![expect(clippy::indexing_slicing, reason = "a scenario that finds nothing where it looks has failed")]
 
 mod bad_input;
+mod blast_radius;
 mod border;
 mod coverage;
 mod demo;

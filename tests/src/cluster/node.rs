@@ -27,6 +27,8 @@ pub struct Node {
     address: SocketAddr,
     wiring: SharedWiring,
     disk: Option<SmallDisk>,
+    /// Words in front of the program's own, where it has no disk of its own.
+    under: Vec<String>,
     process: Option<Process>,
 }
 
@@ -67,6 +69,7 @@ impl Node {
             address,
             wiring,
             disk,
+            under: Vec::new(),
             process: None,
         }
     }
@@ -77,9 +80,15 @@ impl Node {
         self.address
     }
 
+    /// Starts the process by these words from now on.
+    pub fn run_under(&mut self, words: &[String]) {
+        self.under = words.to_vec();
+    }
+
     /// Starts the process and waits until it is ready.
     pub async fn start(&mut self) {
-        let wrapper = self.disk.as_ref().map(SmallDisk::wrapper);
+        let under = Some(self.under.clone()).filter(|words| !words.is_empty());
+        let wrapper = self.disk.as_ref().map(SmallDisk::wrapper).or(under);
         let process = Process::start(&self.folder, wrapper.as_deref()).await;
         let port =
             process.ready["federation"].as_str().and_then(|address| address.parse::<SocketAddr>().ok());
