@@ -154,7 +154,7 @@ pub struct Storage {
     pub folder: PathBuf,
     /// Size of the file that is deleted to make room when the disk is full, in bytes.
     pub ballast_bytes: u64,
-    /// Folder for copies of the databases, best on another disk.
+    /// Folder into which backups are written without another place; keys never go there.
     pub backups: PathBuf,
 }
 

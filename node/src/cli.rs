@@ -2,7 +2,9 @@
 //! store and asks the use cases; it decides nothing that they should.
 
 mod answer;
+mod backup;
 mod doctor;
+mod erase;
 mod export;
 pub(crate) mod init;
 mod invite;
@@ -68,6 +70,15 @@ enum Command {
     /// Write what this node holds to a file
     #[command(subcommand)]
     Export(export::Export),
+    /// Copy the node's log, blobs and configuration to a sealed file
+    Backup(backup::Backup),
+    /// Put a backup back (stop the node first)
+    Restore(backup::Restore),
+    /// Copy the node's keys, and put them back
+    #[command(subcommand)]
+    Keys(backup::Keys),
+    /// Erase a resident, for ever and in old backups too
+    Erase(erase::Erase),
     /// Make everything that is derived from the log again (stop the node first)
     Rebuild(rebuild::Rebuild),
     /// Write in older incidents again, after a restore or when somebody else signed as this node
@@ -110,6 +121,10 @@ fn run(cli: Cli) -> Result<(), Trouble> {
         Command::Export(export) => export.run(&folder),
         Command::Rebuild(rebuild) => rebuild.run(&folder),
         Command::Unlock(unlock) => unlock.run(&folder),
+        Command::Backup(backup) => backup.run(&folder),
+        Command::Restore(restore) => restore.run(&folder),
+        Command::Keys(keys) => keys.run(&folder),
+        Command::Erase(erase) => erase.run(&folder),
         Command::Join(join) => join.run(&folder),
         Command::Roster(command) => command.run(),
         Command::Config(command) => command.run(&folder),

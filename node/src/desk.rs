@@ -20,6 +20,7 @@ use crate::store::{AppendError, Committed, Missed, PersonId, Store, WriteError};
 mod above;
 mod alerts;
 mod answer;
+mod erase;
 mod media;
 mod people;
 mod place;

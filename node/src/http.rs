@@ -18,6 +18,7 @@ use utoipa::openapi::{InfoBuilder, License, OpenApi, OpenApiBuilder};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+mod acts;
 mod alerts;
 pub mod asked;
 mod assets;
@@ -115,6 +116,7 @@ fn api() -> (OpenApiRouter<App>, OpenApiRouter<App>) {
         .merge(people::api())
         .merge(alerts::api())
         .merge(incidents::api())
+        .merge(acts::api())
         .merge(events::api())
         .merge(machine::api())
         .routes(routes!(describe));
@@ -151,6 +153,7 @@ fn router(app: App) -> Router {
         .merge(people::forms())
         .merge(alerts::forms())
         .merge(incidents::forms())
+        .merge(acts::forms())
         .merge(screens::routes())
         .merge(assets::routes());
     let heavy = Router::from(heavy).merge(alerts::media_forms());

@@ -1,5 +1,6 @@
 //! The node: use cases, storage, pages and the command line of one municipality or precinct.
 
+pub mod backup;
 pub mod cli;
 pub mod demo;
 pub mod desk;

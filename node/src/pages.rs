@@ -17,8 +17,8 @@ pub use format::TIME_ZONE;
 pub use lang::Lang;
 pub use problem::{Problem, problem};
 pub use sheets::{
-    KindView, alert, call, console, country, coverage, enter, error, home, join, kept, kinds, me, nodes,
-    report, welcome,
+    KindView, alert, call, console, country, coverage, enter, error, home, join, kept, kinds, me, more,
+    nodes, report, welcome,
 };
 
 #[cfg(test)]

@@ -20,8 +20,10 @@ mod audit;
 mod blobs;
 mod calendar;
 mod check;
+mod copy;
 mod digests;
 mod documents;
+mod erasure;
 mod events;
 mod fault;
 mod figures;
@@ -44,6 +46,7 @@ pub use audit::{AuditEntry, AuditRow, BrokenChain};
 pub use blobs::{Blob, BlobNotes, StagedBlob};
 pub use calendar::Calendar;
 pub use check::check_files;
+pub use copy::{copy_database, forget_unreadable, large_blobs};
 pub use documents::{AppendError, Arrival, Taken};
 pub use events::{Committed, Event, Missed, What};
 pub use fault::{OpenError, WriteError};
@@ -116,6 +119,8 @@ pub(crate) struct Shared {
     pub(crate) calendar: Calendar,
     /// Large blobs.
     pub(crate) blobs: PathBuf,
+    /// Told when a commit asked for something to be erased.
+    pub(crate) erasure: tokio::sync::Notify,
 }
 
 impl Shared {
@@ -170,6 +175,7 @@ impl Store {
             gravest: locks::Gravest::default(),
             calendar: Calendar::new(time_zone),
             blobs,
+            erasure: tokio::sync::Notify::new(),
         });
         let ballast = folder.join(BALLAST);
         lay_ballast(&ballast, ballast_bytes);

@@ -73,10 +73,25 @@ pub struct TimelineView {
     pub detail_pending: bool,
     /// Photos that came with it.
     pub photos: Vec<String>,
+    /// The blob that holds the words, for operators.
+    pub words: Option<String>,
+    /// Words and photos that came with it and that are erased everywhere.
+    pub erased: Vec<ErasedView>,
     /// The other node that it names (invited, offered to).
     pub other_node: Option<String>,
     /// False for what an expelled node wrote and nobody confirmed.
     pub confirmed: bool,
+}
+
+/// Words or a photo that is erased at every node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ErasedView {
+    /// The blob.
+    pub id: String,
+    /// Nodes that have said that nothing of it is left with them; for operators.
+    pub gone_at: Vec<String>,
+    /// Nodes that may have held it and have not said so yet; for operators.
+    pub waiting_for: Vec<String>,
 }
 
 /// An incident as a row of the queue, a card near home, a line of the ticker.

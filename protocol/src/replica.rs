@@ -87,11 +87,12 @@ pub trait Shelf {
     fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Place;
     /// Those documents with their fingerprints, ascending, at most `limit`.
     fn digest_below(&self, peer: &MemberId, prefix: &Prefix, limit: usize) -> Vec<(DocId, Fingerprint)>;
-    /// True if a blob is here.
-    fn holds_blob(&self, blob: &BlobId) -> bool;
+    /// True if a blob is here and came for this document. Whoever knows a commitment can name it in a
+    /// document of their own; what came for another one is not given out for theirs.
+    fn holds_blob(&self, doc: &DocId, blob: &BlobId) -> bool;
     /// A blob of at most [`crate::limits::BLOB_INLINE_BYTES_MAX`], to ride along; none if it is larger
-    /// or not here.
-    fn small_blob(&self, blob: &BlobId) -> Option<InlineBlob>;
+    /// or not here for this document.
+    fn small_blob(&self, doc: &DocId, blob: &BlobId) -> Option<InlineBlob>;
     /// Blobs that stored envelopes name, that this node may hold and that are not here; at most `limit`.
     fn missing_blobs(&self, limit: usize) -> Vec<(DocId, BlobRef)>;
     /// Documents in which an offer of this node's, as the owner or as its authority, was accepted and not

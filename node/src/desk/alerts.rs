@@ -9,7 +9,6 @@ use protocol::operation::{Open, Operation, Point, Source};
 use super::place::Place;
 use super::{ActError, Desk, Viewer};
 use crate::store::limits::{FIELD_BYTES_MAX, TEXT_BYTES_MAX};
-use crate::store::seal::random;
 use crate::store::{
     AlertRow, AuditEntry, BlobNotes, PersonId, Queue, Role, StagedBlob, Tx, Visibility, WriteError,
 };
@@ -46,6 +45,8 @@ pub struct NewAlert {
 /// A phone call, as an operator takes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewCall {
+    /// The call's own secret id, made by the form: the same one twice makes one incident.
+    pub secret: [u8; 32],
     /// What it is about.
     pub kind: &'static Kind,
     /// How pressing, if not as its kind says.
@@ -112,7 +113,7 @@ impl Desk {
         if call.address.len() > FIELD_BYTES_MAX {
             return Err(ActError::Field("address"));
         }
-        let (nonce, now) = (alert_nonce(&random()), self.store().now());
+        let (nonce, now) = (alert_nonce(&call.secret), self.store().now());
         let notes = BlobNotes {
             text: clipped(&call.text, is_sos(call.kind))?,
             point: call.point.map(|point| (point.lat_e7, point.lon_e7)),
@@ -224,7 +225,7 @@ impl Desk {
         }
         let blobs = match &ready.words {
             Some(words) => {
-                tx.keep_blob(words)?;
+                tx.keep_blob(words, None)?;
                 vec![BlobRef { class: BlobClass::Responders, id: words.id() }]
             }
             None => Vec::new(),

@@ -61,7 +61,7 @@ impl Scene<'_> {
 }
 
 /// What an act writes: nothing if it is done already.
-type Made = Result<Vec<Operation>, ActError>;
+pub(super) type Made = Result<Vec<Operation>, ActError>;
 
 impl Desk {
     /// Takes an incident of ours on. Claiming one's own again is no error.
@@ -302,6 +302,18 @@ impl Desk {
         self.act(viewer, person, doc, blob, make).await
     }
 
+    /// As [`Desk::operate`], for what asks for a purpose: it is kept in the audit.
+    pub(super) async fn operate_because(
+        &self,
+        viewer: Viewer,
+        doc: DocId,
+        why: String,
+        make: impl Fn(&Scene<'_>) -> Made + Send + Sync + 'static,
+    ) -> Result<IncidentDetailView, ActError> {
+        let Viewer::Operator(person) = viewer else { return Err(ActError::NotForYou) };
+        self.act_because(viewer, person, doc, None, why, make).await
+    }
+
     /// One act: what `make` says is written, audited and shown, in one transaction. The blob belongs to
     /// the first operation.
     pub(super) async fn act(
@@ -312,13 +324,25 @@ impl Desk {
         blob: Option<(BlobClass, StagedBlob)>,
         make: impl Fn(&Scene<'_>) -> Made + Send + Sync + 'static,
     ) -> Result<IncidentDetailView, ActError> {
+        self.act_because(viewer, person, doc, blob, String::new(), make).await
+    }
+
+    async fn act_because(
+        &self,
+        viewer: Viewer,
+        person: PersonId,
+        doc: DocId,
+        blob: Option<(BlobClass, StagedBlob)>,
+        why: String,
+        make: impl Fn(&Scene<'_>) -> Made + Send + Sync + 'static,
+    ) -> Result<IncidentDetailView, ActError> {
         // The answer shows an operator who reported: that is logged in the same transaction.
         let reads = matches!(viewer, Viewer::Operator(_)) && self.reads_first(person, doc);
         let work = move |tx: &mut Tx<'_>| -> Result<(), ActError> {
             let operations = make(&scene(tx, person, doc)?)?;
             let mut blob = blob.clone();
             for operation in operations {
-                write_one(tx, viewer, doc, operation, blob.take())?;
+                write_one(tx, viewer, doc, operation, blob.take(), &why)?;
             }
             if reads { audit_read(tx, person, doc).map_err(ActError::Store) } else { Ok(()) }
         };
@@ -364,17 +388,18 @@ fn write_one(
     doc: DocId,
     operation: Operation,
     blob: Option<(BlobClass, StagedBlob)>,
+    why: &str,
 ) -> Result<(), ActError> {
     let mut blobs = Vec::new();
     if let Some((class, staged)) = blob {
-        tx.keep_blob(&staged)?;
+        tx.keep_blob(&staged, None)?;
         blobs.push(BlobRef { class, id: staged.id() });
     }
     let entry = AuditEntry {
         who: viewer.audit_name(),
         what: operation.name().into(),
         on: doc.to_string(),
-        why: String::new(),
+        why: why.to_owned(),
     };
     let answers = operation.answers();
     let draft = Draft { operation, blobs, answers, written_at: tx.now() };

@@ -15,17 +15,17 @@ use super::*;
 use crate::store::{Arrival, IncidentQuery, Opening, Queue, Visibility};
 use crate::views::IncidentDetailView;
 
-const START: u64 = 1_790_000_000_000;
+pub(super) const START: u64 = 1_790_000_000_000;
 
 /// One node of a small federation, on a folder of its own.
-struct Node {
-    desk: Desk,
-    clock: Arc<AtomicU64>,
-    folder: TempDir,
+pub(super) struct Node {
+    pub(super) desk: Desk,
+    pub(super) clock: Arc<AtomicU64>,
+    pub(super) folder: TempDir,
 }
 
 /// Member `n` of the federation; its territory is commune 13101 + n.
-fn node(federation: &Federation, n: usize) -> Node {
+pub(super) fn node(federation: &Federation, n: usize) -> Node {
     node_with(federation, n, None)
 }
 
@@ -54,7 +54,7 @@ fn node_with(federation: &Federation, n: usize, pages_max: Option<u32>) -> Node 
 }
 
 impl Node {
-    async fn resident(&self, name: &str, home: Option<Point>) -> Viewer {
+    pub(super) async fn resident(&self, name: &str, home: Option<Point>) -> Viewer {
         let code = self.desk.create_invitation(1, Millis(60_000)).await.unwrap();
         let form = JoinForm {
             code,
@@ -68,7 +68,7 @@ impl Node {
         self.desk.session(&token).await.unwrap()
     }
 
-    async fn operator(&self, name: &str) -> Viewer {
+    pub(super) async fn operator(&self, name: &str) -> Viewer {
         let person = self.desk.add_operator(name).await.unwrap();
         let code = self.desk.sign_in_code(person, Millis(60_000)).await.unwrap();
         let token = self.desk.sign_in(&code).await.unwrap().token;
@@ -92,16 +92,16 @@ impl Node {
             .unwrap();
     }
 
-    async fn show(&self, viewer: Viewer, doc: DocId) -> IncidentDetailView {
+    pub(super) async fn show(&self, viewer: Viewer, doc: DocId) -> IncidentDetailView {
         self.desk.incident(viewer, doc).await.unwrap()
     }
 }
 
-fn inside(n: usize) -> Point {
+pub(super) fn inside(n: usize) -> Point {
     Territory::built_in().invented_point(code(n), 7).unwrap()
 }
 
-fn sos(secret: u8, point: Option<Point>) -> NewAlert {
+pub(super) fn sos(secret: u8, point: Option<Point>) -> NewAlert {
     NewAlert {
         secret: [secret; 32],
         kind: Kind::by_name("sos").unwrap(),
@@ -113,7 +113,7 @@ fn sos(secret: u8, point: Option<Point>) -> NewAlert {
     }
 }
 
-fn doc_of(id: &str) -> DocId {
+pub(super) fn doc_of(id: &str) -> DocId {
     id.parse().unwrap()
 }
 
@@ -419,7 +419,7 @@ async fn a_photo_is_pixels_only_sealed_on_disk_and_shown_to_who_may_see_it() {
     let content = a.desk.store().read_here(|r| r.blob(&blob)).unwrap().unwrap();
     let staged = b.desk.store().stage(content.salt, content.content).await.unwrap();
     assert_eq!(staged.id(), blob, "the commitment holds");
-    b.desk.store().write(Queue::Bulk, move |tx| tx.keep_blob(&staged)).await.unwrap();
+    b.desk.store().write(Queue::Bulk, move |tx| tx.keep_blob(&staged, Some(doc))).await.unwrap();
     assert!(!b.show(beto, doc).await.timeline[1].detail_pending);
     assert_eq!(b.desk.media(beto, blob).await.unwrap(), a.desk.media(ana, blob).await.unwrap());
 }

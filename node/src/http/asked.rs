@@ -1,6 +1,8 @@
 //! What people and programs ask for, each read in one place from JSON or from a form. What is here
 //! is well-formed; whether it may be done is for `desk` to say.
 
+pub mod acts;
+
 use protocol::ids::MemberId;
 use protocol::kind::{Kind, Urgency};
 use protocol::operation::{ContributionKind, HandoffReason, Outcome, Point, ReopenReason, Response, Step};
@@ -251,6 +253,7 @@ impl NewCall {
     /// As `desk` takes it.
     pub(super) fn for_desk(self) -> desk::NewCall {
         desk::NewCall {
+            secret: self.alert,
             kind: self.kind,
             urgency: self.urgency,
             address: self.address,
@@ -286,6 +289,10 @@ fn short_tag(lang: Lang) -> &'static str {
 /// A call that an operator takes.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct NewCall {
+    /// 64 hex digits made by the form: the same call sent again makes nothing new.
+    #[schema(value_type = Option<String>)]
+    #[serde(serialize_with = "hex_digits")]
+    pub alert: [u8; 32],
     /// The kind's name.
     #[schema(schema_with = kind_names)]
     #[serde(serialize_with = "kind_name")]
@@ -304,9 +311,11 @@ pub struct NewCall {
 }
 
 impl NewCall {
-    pub(super) fn parse(fields: &Fields) -> Result<Self, Fault> {
+    /// A program that sends no id gets `fresh`.
+    pub(super) fn parse(fields: &Fields, fresh: [u8; 32]) -> Result<Self, Fault> {
         let kind = Fields::required("kind", fields.line("kind")?)?;
         Ok(Self {
+            alert: fields.id("alert")?.unwrap_or(fresh),
             kind: Kind::by_name(&kind).ok_or(Fault { field: "kind", why: Why::Wrong })?,
             address: Fields::required("address", fields.line("address")?)?,
             point: fields.point()?.map(Fix::new),

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use serde_json::{Map, Value};
 
 use super::error::{Code, Fault, Problem, Why};
-use super::limits::{LINE_BYTES_MAX, TEXT_BYTES_MAX};
+use super::limits::{IDS_MAX, LINE_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::views::PointView;
 
 /// The fields of a body.
@@ -129,6 +129,22 @@ impl Fields {
         let text = value.as_str().ok_or_else(|| wrong.clone())?;
         let bytes = hex::decode(text.trim()).map_err(|_| wrong.clone())?;
         bytes.try_into().map(Some).map_err(|_| wrong)
+    }
+
+    /// Several ids: a list in JSON, one in a form.
+    ///
+    /// # Errors
+    /// If one of them is none, or there are more than a person would name.
+    pub fn ids(&self, name: &'static str) -> Result<Vec<[u8; 32]>, Fault> {
+        let Some(Value::Array(list)) = self.value(name) else {
+            return Ok(self.id(name)?.into_iter().collect());
+        };
+        let wrong = || Fault { field: name, why: Why::Wrong };
+        if list.len() > IDS_MAX {
+            return Err(wrong());
+        }
+        let id = |value: &Value| hex::decode(value.as_str()?).ok()?.try_into().ok();
+        list.iter().map(|value| id(value).ok_or_else(wrong)).collect()
     }
 
     /// A point and its accuracy in metres: `point {lat, lon, accuracy_m}` in JSON, `lat`, `lon` and

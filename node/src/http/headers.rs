@@ -22,7 +22,7 @@ pub const MAP_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; ob
 
 /// Position and nothing else that a phone could be asked for.
 const PERMISSIONS: &str = "geolocation=(self), camera=(), microphone=(), payment=(), usb=(), serial=(), \
-     bluetooth=(), accelerometer=(), gyroscope=(), magnetometer=(), display-capture=(), browsing-topics=()";
+     accelerometer=(), gyroscope=(), magnetometer=(), display-capture=(), browsing-topics=()";
 
 /// A year: a node that has once served HTTPS goes on doing so.
 const TRANSPORT: &str = "max-age=31536000";

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::App;
 use super::asked::{Close, Decline, NewCall, NewInvitation, NewNote, NewOffer, NewResponse, NewStep, Reopen};
 use super::error::{Code, Fault, Problem, ProblemView, Why};
 use super::fields::Fields;
 use super::screens::Frame;
 use super::session::{Session, Signed};
+use super::{App, fresh_id};
 use crate::pages;
 use crate::store::IncidentQuery;
 use crate::views::{IncidentDetailView, IncidentView, RaisedView};
@@ -207,7 +207,7 @@ async fn call_form(
 }
 
 async fn called(app: &App, session: &Session, fields: &Fields) -> Result<RaisedView, Problem> {
-    Ok(app.desk.take_call(session.viewer, NewCall::parse(fields)?.for_desk()).await?)
+    Ok(app.desk.take_call(session.viewer, NewCall::parse(fields, fresh_id())?.for_desk()).await?)
 }
 
 /// An incident after an action.

@@ -76,6 +76,9 @@ pub use crate::store::limits::TEXT_BYTES_MAX;
 /// A name, an address, a phone number, a crew, as the store keeps it. 422 beyond.
 pub use crate::store::limits::FIELD_BYTES_MAX as LINE_BYTES_MAX;
 
+/// Ids in one list of a request. 422 beyond.
+pub const IDS_MAX: usize = 64;
+
 const _: () = assert!(BODY_BYTES_MAX >= TEXT_BYTES_MAX * 6, "a text of escaped characters must fit a form");
 const _: () = assert!(EVENT_STREAMS_MAX < CONNECTIONS_MAX, "pages must find a free connection");
 const _: () = assert!(EVENT_STREAMS_PUBLIC_MAX < EVENT_STREAMS_MAX, "residents must find a free stream");

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::asked::acts::EraseMe;
 use super::asked::{Enter, Join};
 use super::error::{Code, Problem, ProblemView};
 use super::fields::Fields;
@@ -24,6 +25,7 @@ pub(super) fn api() -> OpenApiRouter<App> {
         .routes(routes!(enter))
         .routes(routes!(leave))
         .routes(routes!(me))
+        .routes(routes!(erase_me))
 }
 
 /// The routes of forms.
@@ -33,6 +35,7 @@ pub(super) fn forms() -> axum::Router<App> {
         .route("/join", post(join_form))
         .route("/enter", post(enter_form))
         .route("/leave", post(leave_form))
+        .route("/me/erasure", post(erase_me_form))
         .route("/lang", post(lang_form))
 }
 
@@ -151,6 +154,37 @@ async fn left(app: &App, session: Session) -> Result<(), Problem> {
 async fn me(State(app): State<App>, Signed(session): Signed) -> Result<Json<WhoView>, Problem> {
     let who = app.desk.me(session.viewer).await?;
     Ok(Json(who.ok_or(Problem::new(Code::NotSignedIn))?))
+}
+
+/// Erases me: unreadable here at once, and in every older backup. It cannot be taken back.
+#[utoipa::path(post, path = "/api/v1/me/erasure", tag = "people", request_body = EraseMe, responses(
+    (status = 204, description = "Erased, and signed out"),
+    (status = 401, body = ProblemView, description = "Nobody is signed in"),
+    (status = 422, body = ProblemView, description = "It was not confirmed"),
+))]
+async fn erase_me(
+    State(app): State<App>,
+    Signed(session): Signed,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    erased(&app, session, &fields).await?;
+    Ok(with_session(&app, StatusCode::NO_CONTENT, None))
+}
+
+async fn erase_me_form(
+    State(app): State<App>,
+    Signed(session): Signed,
+    fields: Fields,
+) -> Result<Response, Problem> {
+    erased(&app, session, &fields).await?;
+    Ok(with_session(&app, Redirect::to("/"), None))
+}
+
+async fn erased(app: &App, session: Session, fields: &Fields) -> Result<(), Problem> {
+    EraseMe::parse(fields)?;
+    app.desk.erase_me(session.viewer).await?;
+    app.hub.end(session.key());
+    Ok(())
 }
 
 /// Remembers the language and goes back to the page.

@@ -28,6 +28,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/console", get(console))
         .route("/console/call", get(call))
         .route("/console/incidents/{id}", get(console_incident))
+        .route("/console/incidents/{id}/more", get(more))
         .route("/country", get(country))
         .route("/coverage", get(coverage))
         .route("/nodes", get(nodes))
@@ -120,6 +121,12 @@ async fn console_incident(State(app): State<App>, _signed: Signed, frame: Frame,
     let queue = app.desk.queue(frame.viewer, IncidentQuery::Open).await?;
     let detail = app.desk.incident(frame.viewer, doc).await?;
     Ok(Html(pages::console(&frame.chrome, &queue, Some(&detail), None)))
+}
+
+async fn more(State(app): State<App>, _signed: Signed, frame: Frame, Doc(doc): Doc) -> Page {
+    check_operator(frame.viewer)?;
+    let detail = app.desk.incident(frame.viewer, doc).await?;
+    Ok(Html(pages::more(&frame.chrome, &detail)))
 }
 
 async fn call(Signed(session): Signed, frame: Frame) -> Page {

@@ -150,6 +150,19 @@ pub fn console(
 }
 
 #[derive(Template)]
+#[template(path = "more.html")]
+struct MorePage<'a> {
+    c: &'a Chrome,
+    d: &'a IncidentDetailView,
+}
+
+/// What the desk does to an incident less often. Forms POST to /incidents/ID/acts/redactions.
+#[must_use]
+pub fn more(chrome: &Chrome, detail: &IncidentDetailView) -> String {
+    render(&MorePage { c: chrome, d: detail })
+}
+
+#[derive(Template)]
 #[template(path = "call.html")]
 struct CallPage<'a> {
     c: &'a Chrome,

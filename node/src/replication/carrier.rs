@@ -195,7 +195,7 @@ impl Carrier {
         store
             .write(queue, move |tx: &mut Tx<'_>| {
                 for blob in &staged {
-                    tx.keep_blob(blob)?;
+                    tx.keep_blob(blob, Some(doc))?;
                 }
                 let how = |one: &Arrival| store::Arrival { from: one.from, age: one.age };
                 let all: Vec<_> = envelopes.iter().map(|one| (&one.envelope, how(one))).collect();
@@ -232,7 +232,7 @@ impl Carrier {
         debug_assert_eq!(commitment(&fetched.salt, &fetched.content), blob);
         let staged = self.desk.store().stage(fetched.salt, fetched.content.to_vec()).await?;
         let keep = move |tx: &mut Tx<'_>| -> Result<(), WriteError> {
-            tx.keep_blob(&staged)?;
+            tx.keep_blob(&staged, Some(doc))?;
             tx.event(store::What::Incident, Some(doc))
         };
         self.desk.store().write(Queue::Bulk, keep).await?;

@@ -60,11 +60,12 @@ impl Shelf for NodeShelf {
     fn digest_below(&self, peer: &MemberId, prefix: &Prefix, limit: usize) -> Vec<(DocId, Fingerprint)> {
         self.read(|r| r.digest_below(peer, prefix, limit))
     }
-    fn holds_blob(&self, blob: &BlobId) -> bool {
-        self.read(|r| r.has_blob(blob))
+    fn holds_blob(&self, doc: &DocId, blob: &BlobId) -> bool {
+        self.read(|r| r.has_blob_for(doc, blob))
     }
-    fn small_blob(&self, blob: &BlobId) -> Option<InlineBlob> {
-        let found = self.read(|r| r.blob(blob))?;
+    fn small_blob(&self, doc: &DocId, blob: &BlobId) -> Option<InlineBlob> {
+        let ours = |r: &Reader<'_>| if r.has_blob_for(doc, blob)? { r.blob(blob) } else { Ok(None) };
+        let found = self.read(ours)?;
         let small = found.content.len() <= BLOB_INLINE_BYTES_MAX;
         small.then_some(InlineBlob { id: *blob, salt: found.salt, content: found.content })
     }

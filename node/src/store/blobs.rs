@@ -105,15 +105,19 @@ impl Store {
 }
 
 impl Tx<'_> {
-    /// Keeps a staged blob. An envelope of the same job, or one that is here, names it.
-    pub fn keep_blob(&mut self, blob: &StagedBlob) -> Result<(), WriteError> {
-        if self.reader().has_blob(&blob.id)? {
+    /// Keeps a staged blob for a document that names it; none for one of this node's own making, which
+    /// belongs to the document of the envelope that names it in the same job. What that document says is
+    /// to be erased is not kept.
+    pub fn keep_blob(&mut self, blob: &StagedBlob, doc: Option<DocId>) -> Result<(), WriteError> {
+        let gone = doc.map_or(Ok(false), |doc| self.is_gone(doc, blob.id))?;
+        if gone || self.reader().has_blob(&blob.id)? {
             return Ok(());
         }
         self.keys().add_blob(&blob.id.0, &blob.key)?;
+        let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
         self.db()
-            .prepare_cached("INSERT INTO blob (id, bytes, sealed) VALUES (?1, ?2, ?3)")?
-            .execute(params![blob.id.0, i64::try_from(blob.bytes).unwrap_or(i64::MAX), blob.sealed])?;
+            .prepare_cached("INSERT INTO blob (id, bytes, sealed, doc) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![blob.id.0, bytes, blob.sealed, doc.map(|doc| doc.0)])?;
         self.db().prepare_cached("DELETE FROM blob_missing WHERE blob = ?1")?.execute(params![blob.id.0])?;
         Ok(())
     }
@@ -124,6 +128,12 @@ impl Reader<'_> {
     pub fn has_blob(&self, id: &BlobId) -> Result<bool, WriteError> {
         let mut select = self.db().prepare_cached("SELECT 1 FROM blob WHERE id = ?1")?;
         Ok(select.exists(params![id.0])?)
+    }
+
+    /// True if the blob's content is here and came for this document.
+    pub fn has_blob_for(&self, doc: &DocId, id: &BlobId) -> Result<bool, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT 1 FROM blob WHERE id = ?1 AND doc = ?2")?;
+        Ok(select.exists(params![id.0, doc.0])?)
     }
 
     /// A blob, if it is here and its key was not erased.
@@ -175,7 +185,7 @@ fn stage(salt: [u8; 32], content: &[u8]) -> (StagedBlob, Option<Vec<u8>>) {
     }
 }
 
-fn file_of(folder: &Path, id: BlobId) -> PathBuf {
+pub(super) fn file_of(folder: &Path, id: BlobId) -> PathBuf {
     let name = id.to_string();
     folder.join(name.get(..2).unwrap_or_default()).join(name)
 }

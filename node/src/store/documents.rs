@@ -297,13 +297,19 @@ impl Tx<'_> {
             millis(now),
             millis(written)
         ])?;
-        let mut used =
-            db.prepare_cached("INSERT OR IGNORE INTO blob_use (blob, doc, class) VALUES (?1, ?2, ?3)")?;
+        // A blob of this node's own making belongs to the document that names it first.
+        let mut own = db.prepare_cached("UPDATE blob SET doc = ?2 WHERE id = ?1 AND doc IS NULL")?;
+        let mut used = db.prepare_cached(
+            "INSERT OR IGNORE INTO blob_use (blob, doc, class)
+             SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM blob_gone WHERE blob = ?1 AND doc = ?2)",
+        )?;
         let mut missing = db.prepare_cached(
             "INSERT OR IGNORE INTO blob_missing (blob, doc, class)
-             SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM blob WHERE id = ?1)",
+             SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM blob WHERE id = ?1)
+                AND NOT EXISTS (SELECT 1 FROM blob_gone WHERE blob = ?1 AND doc = ?2)",
         )?;
         for blob in &header.blobs {
+            own.execute(params![blob.id.0, header.doc.0])?;
             used.execute(params![blob.id.0, header.doc.0, blob.class as u8])?;
             missing.execute(params![blob.id.0, header.doc.0, blob.class as u8])?;
         }

@@ -167,7 +167,8 @@ impl Tx<'_> {
         for involved in &fold.audience.involved {
             member.execute(params![doc.0, involved.0])?;
         }
-        Ok(())
+        drop(member);
+        self.heed_blobs(doc, &fold)
     }
 }
 

@@ -48,6 +48,11 @@ impl<'a> Keys<'a> {
         Ok(())
     }
 
+    pub(super) fn erase_blob(self, blob: &[u8; 32]) -> Result<(), WriteError> {
+        self.db.prepare_cached("DELETE FROM blob_key WHERE blob = ?1")?.execute(params![blob])?;
+        Ok(())
+    }
+
     pub(super) fn erase_person(self, person: i64) -> Result<(), WriteError> {
         self.db.execute("DELETE FROM person_key WHERE person = ?1", params![person])?;
         Ok(())

@@ -55,3 +55,9 @@ pub const DIGEST_DIGITS_KEPT: usize = 4;
 pub const DIGEST_PLACES_AT_ONCE: usize = 256;
 /// How long changes are gathered before the hashes above them are made anew, in ms.
 pub const DIGEST_REFRESH_MS: u64 = 5_000;
+/// Blobs whose erasure is finished in one round. More: the next round.
+pub const ERASURES_AT_ONCE: usize = 1_024;
+/// How long until an erasure that could not be finished is tried again, in ms.
+pub const ERASURE_RETRY_MS: u64 = 5_000;
+/// How often what erased people told is looked for in incidents that were closed meanwhile, in ms.
+pub const ERASURE_LOOK_MS: u64 = 10_000;

@@ -162,6 +162,7 @@ impl Tx<'_> {
                 params![reporter_mark(&key)],
             )?;
         }
+        self.want_erased(person)?;
         self.keys().erase_person(person.0)?;
         let db = self.db();
         let household: Option<i64> = db

@@ -42,6 +42,8 @@ pub(super) struct Effects {
     pub(super) wrote: Vec<AdmittedEnvelope>,
     /// Documents that the job changed in the cache; forgotten if it is undone.
     pub(super) touched: Vec<DocId>,
+    /// True if something is to be erased now.
+    pub(super) erased: bool,
 }
 
 impl Writing {
@@ -57,6 +59,9 @@ impl Writing {
         step(&self.keys, "COMMIT")?;
         step(&self.db, "COMMIT")?;
         let effects = std::mem::take(&mut self.group);
+        if effects.erased {
+            self.shared.erasure.notify_one();
+        }
         if !effects.events.is_empty() || !effects.wrote.is_empty() {
             let committed = Committed { events: effects.events.into(), wrote: effects.wrote.into() };
             // Nobody listening is no error: the events are in their table, the rest in the log.
@@ -90,6 +95,7 @@ impl Writing {
         step(&self.keys, "RELEASE job")?;
         self.group.events.append(&mut self.job.events);
         self.group.wrote.append(&mut self.job.wrote);
+        self.group.erased |= self.job.erased;
         Ok(())
     }
 

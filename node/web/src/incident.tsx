@@ -298,6 +298,15 @@ function Timeline({ lines }: { lines: Line[] }) {
               <Icon name="pending" /> {t("timeline.pending")}
             </p>
           )}
+          {line.erased.map((gone) => (
+            <p key={gone.id} class="small">
+              {t("timeline.erased")}
+              {gone.gone_at.length > 0 ? ` · ${t("timeline.erased_at", gone.gone_at.join(", "))}` : ""}
+              {gone.waiting_for.length > 0
+                ? ` · ${t("timeline.erased_not_at", gone.waiting_for.join(", "))}`
+                : ""}
+            </p>
+          ))}
           <Photos ids={line.photos} words={t("timeline.photo")} />
           <p class="small">
             <When at={line.written_ms} /> · {line.node}
@@ -394,6 +403,13 @@ export function IncidentPane() {
       <Actions d={d} />
       <Reporter d={d} />
       <Forms d={d} />
+      {d.may.includes("redact") && (
+        <p>
+          <a class="button small" href={`/console/incidents/${i.id}/more`}>
+            {t("console.more_acts")}
+          </a>
+        </p>
+      )}
       <div class="history">
         <div>
           <h3>{t("alert.steps")}</h3>

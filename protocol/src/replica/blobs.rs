@@ -19,7 +19,7 @@ impl Replica {
         let envelopes = ids.iter().filter_map(|id| view.document.envelope(id));
         let named: Vec<BlobRef> = envelopes.flat_map(|e| e.header().blobs.iter().copied()).collect();
         for blob in named {
-            if view.entitled_to_blob(&self.me, &blob) && !shelf.holds_blob(&blob.id) {
+            if view.entitled_to_blob(&self.me, &blob) && !shelf.holds_blob(&doc, &blob.id) {
                 self.fetch(doc, blob, view);
             }
         }
@@ -66,7 +66,7 @@ impl Replica {
         let served = self.view_for(&peer, &want.doc, shelf).is_some_and(|view| {
             let mut named =
                 view.document.envelopes().flat_map(|e| &e.header().blobs).filter(|b| b.id == blob);
-            named.any(|named| view.entitled_to_blob(&peer, named)) && shelf.holds_blob(&blob)
+            named.any(|named| view.entitled_to_blob(&peer, named)) && shelf.holds_blob(&want.doc, &blob)
         });
         if served {
             self.out.push_back(Output::ServeBlob { peer, blob, from_piece: want.from_piece });

@@ -189,12 +189,13 @@ impl Replica {
     ) -> VecDeque<Item> {
         let envelopes = ids.iter().filter_map(|id| view.document.envelope(id));
         let items = envelopes.map(|envelope| {
+            let doc = envelope.header().doc;
             let theirs = envelope
                 .header()
                 .blobs
                 .iter()
                 .filter(|blob| view.entitled_to_blob(peer, blob))
-                .filter_map(|blob| shelf.small_blob(&blob.id));
+                .filter_map(|blob| shelf.small_blob(&doc, &blob.id));
             let written = shelf.written(&envelope.id()).unwrap_or(self.now);
             Item {
                 age: self.now.since(written),

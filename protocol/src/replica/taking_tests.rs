@@ -333,7 +333,7 @@ fn blob_that_came_along_is_kept_if_it_is_named_and_ours_and_fetched_otherwise() 
     let mut bench = Bench::new(&federation, 1);
     bench.connect(0);
     bench.say(0, sent[0].2.clone());
-    assert!(bench.disk.holds_blob(&small_blob(5).id));
+    assert!(bench.disk.holds_blob(&opened.header().doc, &small_blob(5).id));
     let mut later = Bench::new(&federation, 1);
     for n in [0, 3] {
         later.connect(n);

@@ -328,6 +328,28 @@ fn blob_is_served_to_the_involved_only() {
 }
 
 #[test]
+fn blob_that_somebody_names_in_a_document_of_their_own_is_not_given_out_for_it() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    for n in [1, 2] {
+        bench.connect(n);
+    }
+    let blob = small_blob(5);
+    bench.write_with(None, incident(&federation, 0, &[1], 1), vec![blob.clone()]);
+    // Node 2 is not involved there, but has learned the commitment, and involves node 0 in its own.
+    let mut thief = Bench::new(&federation, 2);
+    let bait = thief.store_own(None, incident(&federation, 2, &[0], 2), vec![blob.clone()]);
+    let doc = bait.header().doc;
+    bench.say(2, body(std::slice::from_ref(&bait)));
+    assert!(bench.disk.documents.contains_key(&doc));
+    let stolen = bench.say(2, Message::BlobWant(BlobWant { doc, blob: blob.id, from_piece: 0 }));
+    assert_eq!(stolen, vec![(federation.id(2), Lane::Blobs, Message::BlobNone(blob.id))]);
+    let along = bench.say(2, want(doc, &[bait.id()], &[]));
+    let Message::Answer(items) = &along[0].2 else { panic!("{along:?}") };
+    assert!(items.items[0].blobs.is_empty(), "nor does it ride along");
+}
+
+#[test]
 fn released_blob_goes_to_who_is_above_and_a_redacted_one_to_nobody() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 0);

@@ -79,6 +79,8 @@ pub struct Disk {
     pub locks: BTreeMap<DocId, Lock>,
     /// Contents of blobs with their salts.
     pub blobs: BTreeMap<BlobId, InlineBlob>,
+    /// The document that a blob came for; it is given out for no other.
+    came_for: BTreeMap<BlobId, DocId>,
     /// What is due, by peer.
     pub due: BTreeMap<MemberId, BTreeMap<DocId, DueRow>>,
     /// Rejected envelopes.
@@ -100,6 +102,7 @@ impl Disk {
             drawn: [Incarnation::new(0, 7)].into(),
             locks: BTreeMap::new(),
             blobs: BTreeMap::new(),
+            came_for: BTreeMap::new(),
             due: BTreeMap::new(),
             refused: BTreeMap::new(),
             documents: BTreeMap::new(),
@@ -212,6 +215,7 @@ impl Disk {
             }
         }
         for blob in blobs {
+            self.came_for.entry(blob.id).or_insert(doc);
             self.blobs.insert(blob.id, blob);
         }
         self.file(now, doc, document);
@@ -310,11 +314,12 @@ impl Shelf for Disk {
         let shared = self.documents.range(first..=last).filter(|(_, filed)| may(filed));
         shared.take(limit).map(|(doc, filed)| (*doc, Fingerprint(filed.document.fingerprint()))).collect()
     }
-    fn holds_blob(&self, blob: &BlobId) -> bool {
-        self.blobs.contains_key(blob)
+    fn holds_blob(&self, doc: &DocId, blob: &BlobId) -> bool {
+        self.blobs.contains_key(blob) && self.came_for.get(blob).is_none_or(|of| of == doc)
     }
-    fn small_blob(&self, blob: &BlobId) -> Option<InlineBlob> {
-        self.blobs.get(blob).filter(|blob| blob.content.len() <= BLOB_INLINE_BYTES_MAX).cloned()
+    fn small_blob(&self, doc: &DocId, blob: &BlobId) -> Option<InlineBlob> {
+        let blob = self.blobs.get(blob).filter(|blob| self.holds_blob(doc, &blob.id))?;
+        (blob.content.len() <= BLOB_INLINE_BYTES_MAX).then(|| blob.clone())
     }
     fn missing_blobs(&self, limit: usize) -> Vec<(DocId, BlobRef)> {
         let mut missing = Vec::new();

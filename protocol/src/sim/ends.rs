@@ -170,7 +170,7 @@ impl World {
                     let both = [&there.disk.me, &node.disk.me];
                     both.into_iter().all(|member| theirs.entitled_to_blob(member, &blob))
                 });
-                serves && there.disk.holds_blob(&blob.id) && self.links.contains_key(&pair(n, other))
+                serves && there.disk.holds_blob(&doc, &blob.id) && self.links.contains_key(&pair(n, other))
             };
             self.counted().any(holds)
         })

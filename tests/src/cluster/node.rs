@@ -213,6 +213,12 @@ impl Node {
         canaries::absent_below(&self.folder, secret);
     }
 
+    /// Fails if the node has said this in its log.
+    pub fn never_logged(&self, words: &str) {
+        let said = super::process::tail(&self.folder);
+        assert!(!said.to_lowercase().contains(words), "{} said: {said}", self.town.name);
+    }
+
     /// Fails if any file of the node has this document's id, as bytes or in hex.
     pub fn holds_no(&self, id: &str) {
         let raw = hex::decode(id).expect("an id is hex");

@@ -21,6 +21,8 @@ const FREE_BYTES_WARN: u64 = 1024 * 1024 * 1024;
 const FREE_BYTES_BAD: u64 = 100 * 1024 * 1024;
 /// People are reminded of a roster's renewal this long before.
 const RENEWAL_WARN_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+/// People are reminded of copies that are older than this.
+const COPY_AGE_WARN_SECONDS: u64 = 7 * 24 * 60 * 60;
 /// 1 January 2025: a clock before this was never set.
 const CLOCK_MIN_MS: u64 = 1_735_689_600_000;
 
@@ -45,7 +47,7 @@ pub(super) fn all(folder: &Path) -> Vec<Found> {
     let running = address_file(home.folder()).exists();
     found.extend(ports(&config, running));
     found.extend(peers(&config));
-    found.push(copies(&config));
+    found.extend(copies(&config, &home));
     found
 }
 
@@ -253,19 +255,40 @@ fn answers(address: SocketAddr) -> bool {
     probe().is_ok()
 }
 
-fn copies(config: &Config) -> Found {
-    let folder = &config.storage.backups;
-    if folder.join("secrets").exists() || folder.join("keys.db").exists() {
-        return Found::Good(format!("a copy of the keys in {}", folder.display()));
-    }
-    Found::Warning(
-        "no copy of the node's keys was found".into(),
-        format!(
-            "Copy {} and {} to another place, apart from other backups: without them nothing can be read back.",
-            config.storage.folder.join("secrets").display(),
-            config.storage.folder.join("keys.db").display()
+/// The newest backup where `cuadra backup` writes them, and the copy of the keys.
+fn copies(config: &Config, home: &Home) -> Vec<Found> {
+    let (folder, now) = (&config.storage.backups, machine_clock()());
+    let newest = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| {
+        let made = entry.metadata().ok()?.modified().ok()?;
+        entry.path().extension().is_some_and(|is| is == "backup").then_some(made)
+    });
+    let age = newest.max().and_then(|made| made.elapsed().ok());
+    let backup = match age {
+        Some(age) if age.as_secs() < COPY_AGE_WARN_SECONDS => {
+            Found::Good(format!("a backup of this week in {}", folder.display()))
+        }
+        Some(_) => Found::Warning(
+            format!("the newest backup in {} is older than a week", folder.display()),
+            "Make one: cuadra backup".into(),
         ),
-    )
+        None => Found::Warning(
+            format!("there is no backup in {}", folder.display()),
+            "Make the offline key once (cuadra keys offline DIR), then a backup every night: cuadra backup"
+                .into(),
+        ),
+    };
+    let keys = match crate::backup::keys_copied(home) {
+        Some(at) if now.since(at).0 < COPY_AGE_WARN_SECONDS * 1000 => Found::Good("a copy of the keys of this week".into()),
+        Some(_) => Found::Warning(
+            "the copy of the keys is older than a week".into(),
+            "What is newer cannot be read without them, and what was erased still can with the old copy: cuadra keys copy FILE".into(),
+        ),
+        None => Found::Warning(
+            "the keys were never copied".into(),
+            "Copy them apart from the backups: cuadra keys copy FILE. Without them no backup can be read.".into(),
+        ),
+    };
+    vec![backup, keys]
 }
 
 fn bad(what: String, todo: &str) -> Found {

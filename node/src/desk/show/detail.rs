@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use protocol::derive;
 use protocol::document::Document;
-use protocol::envelope::{AdmittedEnvelope, BlobClass};
+use protocol::envelope::{AdmittedEnvelope, BlobClass, BlobRef};
 use protocol::fold::Fold;
-use protocol::ids::{DocId, EnvelopeId, Millis};
+use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
 use protocol::operation::{Operation, Step};
 
 use super::{Showing, name_of, step_name};
 use crate::desk::{ActError, Viewer};
 use crate::store::{BlobNotes, IncidentRow, PersonId};
-use crate::views::{IncidentDetailView, StepView, TimelineView};
+use crate::views::{ErasedView, IncidentDetailView, StepView, TimelineView};
 
 type Traces = BTreeMap<EnvelopeId, (Millis, Option<PersonId>)>;
 
@@ -91,8 +91,13 @@ impl Showing<'_> {
         if only_for_desks && !operator && !photo_for_reporter {
             return Ok(None);
         }
-        let (mut text, mut photos, mut pending) = (None, Vec::new(), false);
+        let (mut text, mut photos, mut pending, mut words_id) = (None, Vec::new(), false, None);
+        let mut erased = Vec::new();
         for blob in &header.blobs {
+            if fold.redacted.contains_key(&blob.id) {
+                erased.push(self.erased(blob, fold));
+                continue;
+            }
             // A neighbour reads their own words, never what others told the desk.
             let words_of_others = !operator && blob.class != BlobClass::Shared && !header.is_genesis();
             let photo = matches!(operation, Operation::Media { .. });
@@ -105,6 +110,7 @@ impl Showing<'_> {
                 pending |= !self.r.has_blob(&blob.id)?;
                 photos.push(blob.id.to_string());
             } else {
+                words_id = Some(blob.id.to_string()).filter(|_| operator);
                 match self.r.words(&blob.id)? {
                     Some(words) => text = Some(told(&words)).filter(|text| !text.is_empty()),
                     None => pending = true,
@@ -124,9 +130,31 @@ impl Showing<'_> {
             text,
             detail_pending: pending,
             photos,
+            words: words_id,
+            erased,
             other_node: operation.other_member().map(|member| self.desk.member_name(&member)),
             confirmed: !fold.unconfirmed.contains(&envelope.id()),
         }))
+    }
+
+    /// Something that is erased, and who has said that it is gone there.
+    fn erased(&self, blob: &BlobRef, fold: &Fold) -> ErasedView {
+        let id = blob.id.to_string();
+        let Viewer::Operator(_) = self.viewer else {
+            return ErasedView { id, gone_at: Vec::new(), waiting_for: Vec::new() };
+        };
+        let gone = fold.redacted.get(&blob.id).cloned().unwrap_or_default();
+        let class = if fold.released.contains(&blob.id) { BlobClass::Shared } else { blob.class };
+        let rosters = self.desk.rosters();
+        let holds =
+            |member: &MemberId| fold.audience.entitled_to_blob(member, class) && rosters.head().good(member);
+        let waiting = fold.audience.members().filter(|member| holds(member) && !gone.contains(member));
+        let name = |member: MemberId| self.desk.member_name(&member);
+        ErasedView {
+            id,
+            waiting_for: waiting.map(name).collect(),
+            gone_at: gone.into_iter().map(name).collect(),
+        }
     }
 
     /// Where an operator may send it: neighbours and services that are still good.
@@ -187,7 +215,7 @@ impl Showing<'_> {
                 if open {
                     may.extend(["on_the_way", "on_site"].map(|response| format!("respond:{response}")));
                 }
-                may.extend(["respond:clear", "note"].map(str::to_owned));
+                may.extend(["respond:clear", "note", "redact"].map(str::to_owned));
             }
         }
         may

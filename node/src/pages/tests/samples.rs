@@ -108,6 +108,8 @@ fn detail(incident: IncidentView, may: &[&str]) -> IncidentDetailView {
         received_ms: at + minutes * 60_000 + if what == "note" { 180_000 } else { 400 },
         text: text.map(str::to_owned),
         detail_pending: what == "media",
+        words: text.map(|_| "3c".repeat(32)),
+        erased: Vec::new(),
         photos: Vec::new(),
         other_node: (what == "invite").then(|| "San Ramón".to_owned()),
         confirmed: what != "note",
@@ -146,7 +148,7 @@ fn detail(incident: IncidentView, may: &[&str]) -> IncidentDetailView {
     }
 }
 
-const MAY: [&str; 12] = [
+const MAY: [&str; 13] = [
     "claim",
     "step:called",
     "step:on_the_way",
@@ -154,6 +156,7 @@ const MAY: [&str; 12] = [
     "step:resolved",
     "respond:on_the_way",
     "note",
+    "redact",
     "invite",
     "offer",
     "close",
@@ -302,6 +305,7 @@ pub(super) fn pages(lang: Lang) -> Vec<(&'static str, String)> {
         ("console", console(&desk("/console"), &queue(), None, None)),
         ("console_open", console(&desk("/console/incidents/3"), &queue(), Some(&open), None)),
         ("console_empty", console(&desk("/console"), &[], None, Some(&wrong))),
+        ("more", more(&desk("/console/incidents/3/more"), &open)),
         ("call", call(&desk("/console/call"), &typed, Some(&wrong))),
         ("country", country(&precinct("/country"), &country_view())),
         ("country_empty", country(&precinct("/country"), &country_empty)),

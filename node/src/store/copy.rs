@@ -1,0 +1,60 @@
+//! Databases as files: copying one while it is used, and what is looked at after a copy was put back.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use crate::store::blobs::file_of;
+use crate::store::keys::Keys;
+use crate::store::{WriteError, connect, schema};
+use protocol::ids::BlobId;
+
+/// Copies one consistent state of a database of this folder to a new file. Nodes go on writing meanwhile.
+pub fn copy_database(folder: &Path, name: &str, to: &Path) -> Result<(), WriteError> {
+    let db = Connection::open_with_flags(folder.join(name), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let to = to.to_str().ok_or_else(|| WriteError::Broken("a path that is no text".into()))?;
+    db.execute("VACUUM INTO ?1", params![to])?;
+    std::fs::File::open(to)?.sync_all()?;
+    Ok(())
+}
+
+/// The names of the blobs that lie in files beside this copy of `node.db`.
+pub fn large_blobs(copy: &Path) -> Result<Vec<String>, WriteError> {
+    let db = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let mut select = db.prepare("SELECT id FROM blob WHERE sealed IS NULL")?;
+    let rows = select.query_map([], |row| row.get(0).map(|id| BlobId(id).to_string()))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// After a copy of `node.db` was put back: forgets blobs that cannot be read with the keys that are here,
+/// so that they are asked for again, and every session. Gives how many blobs that were.
+pub fn forget_unreadable(folder: &Path) -> Result<u64, WriteError> {
+    let mut pair = connect(folder).map_err(|error| WriteError::Broken(error.to_string()))?;
+    schema::migrate_node(&mut pair.db).map_err(|error| WriteError::Broken(error.to_string()))?;
+    let (keys, files) = (Keys::new(&pair.keys), folder.join("blobs"));
+    let tx = pair.db.transaction()?;
+    let mut lost: Vec<[u8; 32]> = Vec::new();
+    {
+        let mut select = tx.prepare("SELECT id, sealed FROM blob")?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, sealed): ([u8; 32], Option<Vec<u8>>) = (row.get(0)?, row.get(1)?);
+            let sealed = sealed.or_else(|| std::fs::read(file_of(&files, BlobId(id))).ok());
+            let key = keys.blob(&id)?;
+            if key.zip(sealed).is_none_or(|(key, sealed)| key.open(&id, &sealed).is_err()) {
+                lost.push(id);
+            }
+        }
+    }
+    for id in &lost {
+        tx.execute("DELETE FROM blob WHERE id = ?1", params![id])?;
+        tx.execute(
+            "INSERT OR IGNORE INTO blob_missing (blob, doc, class)
+             SELECT blob, doc, class FROM blob_use WHERE blob = ?1",
+            params![id],
+        )?;
+    }
+    tx.execute_batch("DELETE FROM session; DELETE FROM code;")?;
+    tx.commit()?;
+    Ok(u64::try_from(lost.len()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,221 @@
+//! Erasing: what is erased is found on no disk any more, and nobody brings it back.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use reqwest::Method;
+use reqwest::multipart::{Form, Part};
+use rusqlite::{Connection, OpenFlags, params};
+use serde_json::{Value, json};
+use tests::canaries;
+use tests::cluster::places::{BORDER_OF_SAN_MIGUEL, PRECINCT, SAN_JOAQUIN, SAN_MIGUEL};
+use tests::cluster::{Cluster, Node, Person, wait_for};
+
+const WORDS: &str = "Una polera amarilla con el nombre Ermelinda";
+
+/// A photo that is too large to ride along with its envelope.
+fn photo() -> Vec<u8> {
+    let picture = image::RgbImage::from_fn(160, 120, |x, y| {
+        let noise = x.wrapping_mul(2_654_435_761).wrapping_add(y.wrapping_mul(40_503)) >> 7;
+        image::Rgb([noise.to_le_bytes()[0], noise.to_le_bytes()[1], (x ^ y).to_le_bytes()[0]])
+    });
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png).expect("a picture can be written");
+    bytes.into_inner()
+}
+
+/// Raises an alert with words, adds a photo, and gives the incident and the photo.
+async fn told(cluster: &Cluster) -> (String, String) {
+    let resident = cluster[SAN_MIGUEL].resident("Ana").await;
+    let raised = resident.raise("robbery", BORDER_OF_SAN_MIGUEL, WORDS).await;
+    let id = raised["id"].as_str().expect("an id").to_owned();
+    let request = resident.request(Method::POST, &format!("/api/v1/alerts/{id}/media"));
+    let part = Part::bytes(photo()).file_name("foto.png");
+    let added = resident.send(request.multipart(Form::new().part("file", part))).await.expect(201);
+    (id, added["photo"].as_str().expect("the photo's id").to_owned())
+}
+
+fn open_read_only(path: &Path) -> Connection {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the database is there")
+}
+
+/// Everything that a node keeps of a blob: its sealed bytes and its key.
+fn kept_of(node: &Node, blob: &str) -> Vec<Vec<u8>> {
+    let id = hex::decode(blob).expect("an id is hex");
+    let (data, keys) =
+        (open_read_only(&node.data().join("node.db")), open_read_only(&node.data().join("keys.db")));
+    let sealed: Option<Vec<u8>> = data
+        .query_row("SELECT sealed FROM blob WHERE id = ?1", params![id], |row| row.get(0))
+        .expect("the blob is here");
+    let sealed = sealed.unwrap_or_else(|| {
+        let file = node.data().join("blobs").join(&blob[..2]).join(blob);
+        std::fs::read(file).expect("a large blob is a file")
+    });
+    let key: Vec<u8> = keys
+        .query_row("SELECT key FROM blob_key WHERE blob = ?1", params![id], |row| row.get(0))
+        .expect("its key");
+    // Pages of a database cut long values in pieces: any piece of the sealed bytes is looked for.
+    let mut kept: Vec<Vec<u8>> = sealed.chunks_exact(48).map(<[u8]>::to_vec).collect();
+    kept.push(key);
+    kept
+}
+
+/// Fails if any of these bytes is in any file of the node.
+fn nothing_left(node: &Node, kept: &[Vec<u8>]) {
+    for (path, bytes) in canaries::files_below(&node.folder) {
+        for piece in kept {
+            assert!(!canaries::contains(&bytes, piece), "{} of it in {path}", hex::encode(&piece[..8]));
+        }
+    }
+}
+
+fn words_of(detail: &Value) -> Option<String> {
+    detail["timeline"][0]["words"].as_str().map(str::to_owned)
+}
+
+/// Who has confirmed that a blob is gone, and who has not, as this desk shows it.
+async fn confirmed(desk: &Person, id: &str, blob: &str) -> Option<(BTreeSet<String>, BTreeSet<String>)> {
+    let detail = desk.incident(id).await?;
+    let lines = detail["timeline"].as_array()?;
+    let gone = lines.iter().flat_map(|line| line["erased"].as_array().expect("a list"));
+    let gone = gone.into_iter().find(|gone| gone["id"] == blob)?;
+    let names = |field: &str| {
+        let names = gone[field].as_array().expect("a list").iter();
+        names.map(|name| name.as_str().expect("a name").to_owned()).collect()
+    };
+    Some((names("gone_at"), names("waiting_for")))
+}
+
+fn named(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_erased_is_on_no_disk_any_more_and_a_node_that_was_away_cannot_bring_it_back() {
+    let mut cluster = Cluster::start(&[SAN_MIGUEL, SAN_JOAQUIN, PRECINCT]).await;
+    let (id, photo) = told(&cluster).await;
+    let ours = cluster[SAN_MIGUEL].operator().await;
+    let theirs = cluster[SAN_JOAQUIN].operator().await;
+    let words = words_of(&ours.the(&id).await).expect("operators see which blob holds the words");
+    wait_for("words and photo next door", async || {
+        let detail = theirs.incident(&id).await?;
+        let photo = theirs.get(&format!("/media/{photo}")).await;
+        (detail["timeline"][0]["text"] == WORDS && photo.status == 200).then_some(())
+    })
+    .await;
+    let kept_here = [kept_of(&cluster[SAN_MIGUEL], &words), kept_of(&cluster[SAN_MIGUEL], &photo)].concat();
+    let kept_there =
+        [kept_of(&cluster[SAN_JOAQUIN], &words), kept_of(&cluster[SAN_JOAQUIN], &photo)].concat();
+
+    cluster.kill(SAN_JOAQUIN).await;
+    let asked = json!({ "blobs": [words, photo], "reason": "No es quien se creía" });
+    let path = format!("/api/v1/incidents/{id}/redactions");
+    assert_eq!(ours.post(&path, &asked).await.problem(422), "field", "without having confirmed it");
+    let mut asked = asked;
+    asked["confirmed"] = json!(true);
+    ours.post(&path, &asked).await.expect(200);
+    for blob in [&words, &photo] {
+        wait_for("the receipt of San Miguel", async || {
+            let (gone, waiting) = confirmed(&ours, &id, blob).await?;
+            (gone == named(&["San Miguel"]) && waiting == named(&["San Joaquín"])).then_some(())
+        })
+        .await;
+    }
+    nothing_left(&cluster[SAN_MIGUEL], &kept_here);
+    assert_eq!(ours.get(&format!("/media/{photo}")).await.status, 404);
+
+    // It still has both, and does not know yet.
+    cluster.restart(SAN_JOAQUIN).await;
+    let theirs = cluster[SAN_JOAQUIN].same(&theirs);
+    for desk in [&ours, &theirs] {
+        for blob in [&words, &photo] {
+            wait_for("the receipts of both", async || {
+                let (gone, waiting) = confirmed(desk, &id, blob).await?;
+                (gone == named(&["San Miguel", "San Joaquín"]) && waiting.is_empty()).then_some(())
+            })
+            .await;
+        }
+        assert_eq!(desk.get(&format!("/media/{photo}")).await.status, 404);
+        let detail = desk.the(&id).await;
+        assert!(!detail.to_string().contains(WORDS), "{detail}");
+        assert_eq!(detail["timeline"][0]["detail_pending"], false, "it is not on its way, it is gone");
+    }
+    cluster.in_step(SAN_MIGUEL, SAN_JOAQUIN).await;
+    cluster.in_step(SAN_JOAQUIN, SAN_MIGUEL).await;
+    for node in [&cluster[SAN_MIGUEL], &cluster[SAN_JOAQUIN]] {
+        nothing_left(node, &kept_here);
+        nothing_left(node, &kept_there);
+    }
+    // Nor does a restart, which looks for whatever is missing.
+    cluster.kill(SAN_MIGUEL).await;
+    cluster.restart(SAN_MIGUEL).await;
+    cluster.in_step(SAN_MIGUEL, SAN_JOAQUIN).await;
+    let ours = cluster[SAN_MIGUEL].same(&ours);
+    assert_eq!(ours.get(&format!("/media/{photo}")).await.status, 404);
+    nothing_left(&cluster[SAN_MIGUEL], &kept_here);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_resident_is_unreadable_at_once_and_in_a_backup_made_before() {
+    let cluster = Cluster::start(&[SAN_MIGUEL, SAN_JOAQUIN]).await;
+    let node = &cluster[SAN_MIGUEL];
+    let (name, phone) = ("Herminia Colipi Necul", "+56 9 6120 7733");
+    let resident = node.resident_with(name, "Pasaje Tranque Lo Ovalle 7712", Some(phone)).await;
+    let raised = resident.raise("robbery", BORDER_OF_SAN_MIGUEL, WORDS).await;
+    let id = raised["id"].as_str().expect("an id").to_owned();
+    let ours = node.operator().await;
+    let theirs = cluster[SAN_JOAQUIN].operator().await;
+    wait_for("the words next door", async || {
+        (theirs.incident(&id).await?["timeline"][0]["text"] == WORDS).then_some(())
+    })
+    .await;
+    assert_eq!(ours.the(&id).await["reporter"]["name"], name);
+
+    // What a thief of a backup has: the sealed row. What opens it is the person's key, and that is not in it.
+    let (sealed, number, key) = person_of(node);
+    assert!(node::store::seal::Key::from_slice(&key).expect("32 bytes").open(&number, &sealed).is_ok());
+    let backup = cluster.folder().join("before.backup");
+    let _said = node.cuadra(&["backup", "--unsealed", backup.to_str().expect("a path in ASCII")]);
+    let copy = std::fs::read(&backup).expect("the backup");
+    assert!(canaries::contains(&copy, &sealed), "the person is in the backup, sealed");
+    assert!(!canaries::contains(&copy, &key), "and the key is not");
+
+    let not_sure = resident.post("/api/v1/me/erasure", &json!({})).await;
+    assert_eq!(not_sure.problem(422), "field");
+    resident.post("/api/v1/me/erasure", &json!({ "confirmed": true })).await.expect(204);
+    assert_eq!(resident.get("/api/v1/me").await.status, 401);
+    for (path, bytes) in canaries::files_below(&node.folder) {
+        assert!(!canaries::contains(&bytes, &key), "the key is in {path}");
+        assert!(!canaries::contains(&bytes, &sealed), "the sealed row is in {path}");
+    }
+    let shown = ours.the(&id).await;
+    assert!(shown["reporter"].is_null() && !shown.to_string().contains(name), "{shown}");
+    assert_eq!(shown["timeline"][0]["text"], WORDS, "it is worked on: responders still need it");
+
+    ours.act(&id, "claim", &json!({})).await;
+    ours.act(&id, "close", &json!({ "outcome": "helped" })).await;
+    for desk in [&ours, &theirs] {
+        wait_for("the words to go once it is closed", async || {
+            let detail = desk.incident(&id).await?;
+            let gone = detail["timeline"][0]["erased"][0]["waiting_for"].as_array()?.is_empty();
+            (gone && !detail.to_string().contains(WORDS)).then_some(())
+        })
+        .await;
+    }
+    assert!(node.cuadra(&["doctor"]).contains("whole"), "and the databases are whole");
+}
+
+/// The only resident's sealed row, what it is sealed for, and their key.
+fn person_of(node: &Node) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+    let (data, keys) =
+        (open_read_only(&node.data().join("node.db")), open_read_only(&node.data().join("keys.db")));
+    let (number, sealed): (i64, Vec<u8>) = data
+        .query_row("SELECT id, sealed FROM person WHERE role = 'resident'", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .expect("one resident");
+    let key = keys
+        .query_row("SELECT key FROM person_key WHERE person = ?1", params![number], |row| row.get(0))
+        .expect("their key");
+    (sealed, format!("person/{number}").into_bytes(), key)
+}
