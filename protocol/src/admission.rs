@@ -8,7 +8,7 @@ mod scene;
 
 use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobClass, Header, RULES_VERSION, VerifiedEnvelope};
-use crate::ids::{Code, EnvelopeId, FederationId, MemberId};
+use crate::ids::{Code, EnvelopeId, FederationId, MemberId, RosterHash};
 use crate::operation::{Notice, Open, Operation, Summary};
 use crate::roster::{KeyState, Role, Roster, RosterChain};
 use scene::Scene;
@@ -20,10 +20,19 @@ pub enum Verdict {
     Admitted(AdmittedEnvelope),
     /// It breaks one; this never changes.
     Rejected(Refusal),
-    /// Parents that are not here yet; no verdict.
-    Parked(Vec<EnvelopeId>),
+    /// It names what is not here yet; no verdict.
+    Parked(Missing),
     /// Written under rules that this release does not know; judged after an upgrade.
     Held,
+}
+
+/// What an envelope names and is not here yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// The roster version that its author acted under.
+    Roster(RosterHash),
+    /// Parents.
+    Parents(Vec<EnvelopeId>),
 }
 
 /// The rule that a rejected envelope breaks. Its code is stored and shown to operators.
@@ -127,6 +136,9 @@ pub fn admit(envelope: VerifiedEnvelope, ground: &Ground<'_>) -> Verdict {
     if header.rules_version > RULES_VERSION {
         return Verdict::Held;
     }
+    if ground.rosters.get(&header.roster).is_none() {
+        return Verdict::Parked(Missing::Roster(header.roster));
+    }
     if header.parents.iter().any(|parent| (ground.rejected)(parent)) {
         return Verdict::Rejected(Refusal::RejectedParent);
     }
@@ -134,7 +146,7 @@ pub fn admit(envelope: VerifiedEnvelope, ground: &Ground<'_>) -> Verdict {
     let document = ground.document.unwrap_or(&empty);
     let missing: Vec<_> = header.parents.iter().filter(|id| !document.contains(id)).copied().collect();
     if !missing.is_empty() {
-        return Verdict::Parked(missing);
+        return Verdict::Parked(Missing::Parents(missing));
     }
     let judged = match Operation::decode(header.op_type, envelope.op_bytes()) {
         Ok(operation) => judge(&envelope, &operation, document, ground.rosters).map(|()| operation),

@@ -295,6 +295,10 @@ impl SignedEnvelope {
 
 /// A signature and what it is over.
 pub(crate) struct Signed<'a> {
+    #[cfg_attr(
+        not(any(test, feature = "sim")),
+        expect(dead_code, reason = "the simulator remembers verdicts by it")
+    )]
     pub id: EnvelopeId,
     pub header: &'a Header,
     pub public: &'a [u8; 32],

@@ -231,10 +231,22 @@ fn forged_headers_are_rejected_each_for_its_reason() {
         h.seq = Seq(1);
     });
     let missing = EnvelopeId([9; 32]);
-    check(Verdict::Parked(vec![missing]), 0, &|h| {
+    check(Verdict::Parked(Missing::Parents(vec![missing])), 0, &|h| {
         h.parents = vec![missing];
         h.prev_at = 0;
     });
+}
+
+#[test]
+fn an_unknown_roster_is_missing_and_no_reason_to_refuse() {
+    let older = Federation::new(2);
+    let mut newer = Federation::new(2);
+    newer.publish(|body| body.expires = Millis(body.expires.0 + 1));
+    let genesis = Scribe::new(&newer).open(0, &[1]);
+    let verified = || genesis.signed().clone().verify(&newer.rosters).unwrap();
+    let judged = |rosters| admit(verified(), &Ground { rosters, document: None, rejected: &|_| false });
+    assert_eq!(judged(&older.rosters), Verdict::Parked(Missing::Roster(newer.rosters.head().hash())));
+    assert_eq!(judged(&newer.rosters), Verdict::Admitted(genesis.clone()));
 }
 
 #[test]

@@ -225,7 +225,9 @@ impl Disk {
     pub fn keep_proofs(&mut self, now: Millis, doc: DocId, proofs: Vec<Proof>) {
         let Some(filed) = self.documents.get(&doc) else { return };
         let mut document = (*filed.document).clone();
-        if proofs.into_iter().fold(false, |new, proof| document.add_proof(proof) || new) {
+        let count = proofs.len();
+        let known = proofs.into_iter().filter(|proof| !document.add_proof(proof.clone())).count();
+        if known < count {
             self.file(now, doc, document);
         }
     }
