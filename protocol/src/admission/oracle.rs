@@ -366,15 +366,19 @@ fn only_members_that_the_table_allows_are_asked_offered_or_taken_to() {
         let author = if row[0] == "takeover_offer" { federation.precinct() } else { 0 };
         for (letter, n) in ROLES {
             let named = federation.id(n);
-            let operation = match operation(row[0], &stage) {
-                Operation::Invite { .. } => Operation::Invite { member: named },
-                Operation::Offer { reason, .. } => Operation::Offer { to: named, reason },
-                Operation::Relocate(place) => {
-                    Operation::Relocate(Relocate { involved: vec![named], ..place })
-                }
-                Operation::Refer { service, by, .. } => Operation::Refer { service, to: Some(named), by },
-                Operation::TakeoverOffer { .. } => Operation::TakeoverOffer { to: named },
-                other => panic!("{} names nobody", other.name()),
+            let made = operation(row[0], &stage);
+            let operation = if let Operation::Invite { .. } = made {
+                Operation::Invite { member: named }
+            } else if let Operation::Offer { reason, .. } = made {
+                Operation::Offer { to: named, reason }
+            } else if let Operation::Relocate(place) = made {
+                Operation::Relocate(Relocate { involved: vec![named], ..place })
+            } else if let Operation::Refer { service, by, .. } = made {
+                Operation::Refer { service, to: Some(named), by }
+            } else if let Operation::TakeoverOffer { .. } = made {
+                Operation::TakeoverOffer { to: named }
+            } else {
+                panic!("{} names nobody", made.name())
             };
             let may = row[1].contains(letter);
             let written = stage.scribe.write_on(&document, author, operation);

@@ -44,9 +44,8 @@ fn envelope_that_does_not_parse_costs_its_sender_and_not_its_neighbours() {
     let outputs = bench.hand(Input::Arrived { peer, lane: Lane::Urgent, message });
     let blamed: Vec<EnvelopeId> = outputs
         .iter()
-        .filter_map(|output| match output {
-            Output::Blame { id, fault: Fault::Malformed, .. } => Some(*id),
-            _other => None,
+        .filter_map(|output| {
+            if let Output::Blame { id, fault: Fault::Malformed, .. } = output { Some(*id) } else { None }
         })
         .collect();
     assert_eq!(blamed, [EnvelopeId(sha256(&[&cut])), EnvelopeId(sha256(&[&[]]))]);
