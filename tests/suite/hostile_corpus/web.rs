@@ -29,7 +29,8 @@ macro_rules! raw {
     ($rule:literal, [$($status:literal),*], $bytes:expr) => {
         deed("web", $rule, |stage| {
             Box::pin(async move {
-                let status = answered(stage, &$bytes).await;
+                let bytes: Vec<u8> = $bytes;
+                let status = answered(stage, &bytes).await;
                 let allowed: &[Option<u16>] = &[$(Some($status),)* None];
                 assert!(allowed.contains(&status), "answered {status:?}");
                 status.map_or("connection closed".to_owned(), |status| format!("answered {status}"))
