@@ -40,6 +40,9 @@ pub struct Goals {
     /// For how long each fuzzer runs
     #[arg(long, default_value_t = 60)]
     fuzz_seconds: u64,
+    /// Measure the blast radius with this build as it is, without building a release
+    #[arg(long)]
+    as_built: bool,
     /// Where the table goes as JSON
     #[arg(long, default_value = "target/goals/goals.json")]
     json: PathBuf,
@@ -129,8 +132,8 @@ fn play(root: &Path, goals: &Goals, goal: &str) -> anyhow::Result<Option<Row>> {
         "properties" => properties(root).map(Some),
         "planted faults" => planted(root, goals.quick).map(Some),
         "fuzzing" => fuzzing(root, if goals.quick { 2 } else { goals.fuzz_seconds }).map(Some),
-        "hostile corpus" if !goals.quick => from_suite(root, "hostile_corpus", "hostile.json", "cases"),
-        "blast radius" if !goals.quick => from_suite(root, "blast", "blast.json", "cases"),
+        "hostile corpus" if !goals.quick => hostile(root).map(Some),
+        "blast radius" if !goals.quick => blast(root, goals.as_built).map(Some),
         _ => Ok(None),
     }
 }
@@ -217,27 +220,43 @@ fn fuzzing(root: &Path, seconds: u64) -> anyhow::Result<Row> {
     Ok(Row { ran: format!("{seconds} s each: {}", told.join(", ")), count: executions, failures: findings })
 }
 
-/// Runs a family of the suite, which leaves what it did beside the build.
-fn from_suite(root: &Path, family: &str, file: &str, list: &str) -> anyhow::Result<Option<Row>> {
+/// Runs the hostile corpus of the suite, which leaves what it did beside the build.
+fn hostile(root: &Path) -> anyhow::Result<Row> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let path = target.join("goals").join(file);
+    let path = target.join("goals/hostile.json");
     if path.exists() {
         std::fs::remove_file(&path)?;
     }
-    let (said, good) = cargo_test(root, &["-p", "tests", "--test", "suite", family])?;
-    if !path.exists() {
-        ensure!(good, "{family} failed before it told what it did:\n{said}");
-        return Ok(None);
-    }
-    let result: Value = serde_json::from_str(&std::fs::read_to_string(&path)?)?;
-    let cases = result[list].as_array().map_or(0, Vec::len);
-    let ratio =
-        result["worst_ratio"].as_f64().map_or_else(String::new, |worst| format!(", at worst × {worst:.2}"));
-    Ok(Some(Row {
-        ran: format!("{cases} cases against real processes{ratio}"),
+    let (said, good) = cargo_test(root, &["-p", "tests", "--test", "suite", "hostile_corpus"])?;
+    let left = std::fs::read_to_string(&path)
+        .with_context(|| format!("the corpus failed before it told what it did:\n{said}"))?;
+    let cases = serde_json::from_str::<Value>(&left)?["cases"].as_array().map_or(0, Vec::len);
+    Ok(Row {
+        ran: "rules broken over QUIC and HTTP against the real program".into(),
         count: u64::try_from(cases)?,
         failures: u64::from(!good),
-    }))
+    })
+}
+
+/// Measures what each attack costs everybody else.
+fn blast(root: &Path, as_built: bool) -> anyhow::Result<Row> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("blast").args(as_built.then_some("--as-built"));
+    let (said, good) = said_by(&mut command, root)?;
+    let attack = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [attack, _, _, ratio, memory] = words.as_slice() else { return None };
+        ratio.parse::<f64>().ok()?;
+        Some(format!("{} × {ratio} ({memory} MiB)", attack.to_lowercase()))
+    };
+    let attacks: Vec<String> = said.lines().filter_map(attack).collect();
+    ensure!(!attacks.is_empty(), "no attack was measured:\n{said}");
+    let build = if as_built { ", build for developers" } else { "" };
+    Ok(Row {
+        ran: format!("{}{build}", attacks.join(", ")),
+        count: u64::try_from(attacks.len())?,
+        failures: u64::from(!good),
+    })
 }
 
 /// The commit that is built, and whether anything was changed since.
