@@ -74,7 +74,7 @@ impl World {
                         let audience = &theirs.fold.audience;
                         audience.entitled(&node.disk.me) && audience.entitled(peer)
                     }
-                    None => self.is_meant_by_honest(node, doc, peer),
+                    None => self.is_meant(node, doc, peer),
                 };
                 if let Some(doc) = rows.keys().find(answers) {
                     return Some((*doc, other));
@@ -84,9 +84,10 @@ impl World {
         None
     }
 
-    /// True if somebody who follows the rules named this member in a document. What only a liar says may
-    /// be known to be void by whom it is about, who holds nothing of it that could be passed on.
-    fn is_meant_by_honest(&self, node: &Node, doc: &DocId, member: &MemberId) -> bool {
+    /// True if somebody who follows the rules named this member in a document, and nothing that liars
+    /// hold takes that back. What a liar shows may tell a stranger that a document is not for it, by a
+    /// proof or a retire that nobody else has seen, and a stranger holds nothing that it could pass on.
+    fn is_meant(&self, node: &Node, doc: &DocId, member: &MemberId) -> bool {
         let Some(filed) = node.disk.filed(doc) else { return false };
         let mut honest = EnvelopeSet::default();
         for (place, envelope) in filed.document.members(&filed.document.all()) {
@@ -94,7 +95,9 @@ impl World {
                 honest.insert(place);
             }
         }
+        let everybody: Vec<(usize, &Node)> = self.nodes.iter().enumerate().collect();
         Audience::over(&filed.document, &honest, &node.disk.rosters).entitled(member)
+            && Audience::of(&together(doc, &everybody), &self.league.chain).entitled(member)
     }
 
     /// Handoffs of this node's own that were accepted and not committed, where it is this node that
