@@ -121,7 +121,9 @@ impl World {
                 }
             }
             let entitled = |node: &Node| theirs.fold.audience.entitled(&node.disk.me);
-            let lacking = self.counted().find(|(_, node)| entitled(node) && node.disk.filed(&doc).is_none());
+            let lacks = |node: &Node| entitled(node) && node.disk.filed(&doc).is_none();
+            let lacking =
+                self.counted().find(|(_, node)| lacks(node) && self.is_meant(one, &doc, &node.disk.me));
             if let Some((n, _)) = lacking {
                 return Some(format!("node {n} holds nothing of {doc}"));
             }
