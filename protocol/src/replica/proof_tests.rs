@@ -183,7 +183,11 @@ fn proof_of_nothing_is_blamed_on_who_sends_it() {
         let page = ProofPage { doc: forked.doc(), page: 0, last: true, statements };
         let input = bench.message(3, Message::Proof(page));
         let outputs = bench.hand(input);
-        let blamed = |o: &Output| matches!(o, Output::Blame { peer, fault: f, .. } if (*peer, *f) == (forked.federation.id(3), fault));
+        let blames = (forked.federation.id(3), fault);
+        let blamed = |o: &Output| {
+            let Output::Blame { peer, fault, .. } = o else { return false };
+            (*peer, *fault) == blames
+        };
         assert!(outputs.len() == 1 && outputs.iter().all(blamed), "{outputs:?}");
     }
     assert_eq!(proofs(&bench, &forked.doc()), []);

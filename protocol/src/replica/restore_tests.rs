@@ -209,7 +209,8 @@ fn authority_completes_a_takeover_by_itself() {
         let Some(Output::Store { doc, envelopes, blobs, .. }) = stores.into_iter().next() else { continue };
         bench.disk.store(bench.now, doc, &envelopes, blobs);
         let outputs = bench.hand(Input::Stored { doc });
-        let taken = |o: &Output| matches!(o, Output::AutoCommit { operation: Operation::TakeoverCommit { accept: a }, .. } if *a == accept.id());
+        let commit = Operation::TakeoverCommit { accept: accept.id() };
+        let taken = |o: &Output| matches!(o, Output::AutoCommit { operation, .. } if *operation == commit);
         assert_eq!(outputs.iter().any(taken), commits, "member {n}: {outputs:?}");
     }
 }

@@ -426,10 +426,11 @@ fn owner_commits_by_itself_once_its_last_offer_is_accepted() {
     let (accept, _) = other.write(Some(doc), Operation::Accept { offer: offer.id() });
     let input = bench.message(1, body(std::slice::from_ref(&accept)));
     let outputs = bench.hand(input);
+    let commit = Operation::Commit { accept: accept.id() };
     let commits = |outputs: &[Output]| {
         outputs
             .iter()
-            .filter(|o| matches!(o, Output::AutoCommit { operation: Operation::Commit { accept: a }, .. } if *a == accept.id()))
+            .filter(|o| matches!(o, Output::AutoCommit { operation, .. } if *operation == commit))
             .count()
     };
     assert_eq!(commits(&outputs), 0, "not before the accept is stored");
