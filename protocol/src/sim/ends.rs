@@ -152,14 +152,24 @@ impl World {
         holders
     }
 
-    /// Nodes that still hold something that nobody but an equivocator had let them in to: their digest has
-    /// it, and that of those who know does not.
+    /// Nodes that hold something that nobody but an equivocator had let them in to, or that do not hold
+    /// what nobody but a liar named them in: the digests of those who know of it and of those who do not
+    /// differ.
     fn left_out(&self) -> BTreeSet<usize> {
         let holders = self.holders();
-        let meant = |n: usize, doc: &DocId| {
+        let holds = |n: usize, doc: &DocId| {
             holders.get(doc).is_some_and(|theirs| theirs.iter().any(|(holder, _)| *holder == n))
         };
-        let out = |(n, node): &(usize, &Node)| node.disk.documents.keys().any(|doc| !meant(*n, doc));
+        let lacks = |n: usize, node: &Node, doc: &DocId, theirs: &[(usize, &Node)]| {
+            let named = |(_, holder): &(usize, &Node)| {
+                holder.disk.filed(doc).is_some_and(|filed| filed.fold.audience.entitled(&node.disk.me))
+            };
+            !holds(n, doc) && theirs.iter().any(named)
+        };
+        let out = |(n, node): &(usize, &Node)| {
+            node.disk.documents.keys().any(|doc| !holds(*n, doc))
+                || holders.iter().any(|(doc, theirs)| lacks(*n, node, doc, theirs))
+        };
         self.counted().filter(out).map(|(n, _)| n).collect()
     }
 
