@@ -140,10 +140,12 @@ impl World {
             }
         }
         for (doc, theirs) in &mut holders {
-            let proven = |(_, node): &(usize, &Node)| {
-                node.disk.filed(doc).is_some_and(|filed| filed.document.proofs().next().is_some())
+            let narrowed = |(_, node): &(usize, &Node)| {
+                node.disk.filed(doc).is_some_and(|filed| {
+                    filed.fold.retired.is_some() || filed.document.proofs().next().is_some()
+                })
             };
-            if theirs.iter().any(proven) {
+            if theirs.iter().any(narrowed) {
                 let audience = Audience::of(&together(doc, theirs), &self.league.chain);
                 theirs.retain(|(_, node)| audience.entitled(&node.disk.me));
             }

@@ -218,14 +218,21 @@ impl World {
     /// Once its key was revoked and replaced, what a node had said and nobody had seen before counts again
     /// when the node goes on under the new key. Where that keeps a handoff from ending, a person does so.
     fn stand_by_own_word(&mut self, n: usize, doc: Option<DocId>, refused: &Operation) {
-        let (Operation::Commit { .. }, Some(doc)) = (refused, doc) else { return };
         let node = self.node(n);
-        let Some(filed) = node.disk.filed(&doc).filter(|_| !node.hostile) else { return };
+        let Some(filed) = doc.and_then(|doc| node.disk.filed(&doc)).filter(|_| !node.hostile) else { return };
         let own =
             |id: &EnvelopeId| filed.document.envelope(id).is_some_and(|e| e.header().author == node.disk.me);
+        let again = if let Operation::TakeoverCommit { accept } = refused {
+            let Some(accept) = filed.document.envelope(accept) else { return };
+            Operation::TakeoverOffer { to: accept.header().author }
+        } else if let Operation::Commit { .. } = refused {
+            Operation::Note { by: somebody(7) }
+        } else {
+            return;
+        };
         if filed.fold.unconfirmed.iter().any(own) {
             self.report.count("word taken up again under a new key");
-            self.queue_local(n, Some(doc), Operation::Note { by: somebody(7) }, Vec::new());
+            self.queue_local(n, doc, again, Vec::new());
         }
     }
 
