@@ -65,7 +65,7 @@ async fn a_node_put_back_from_an_older_backup_gets_back_what_it_forgot_and_goes_
     let raised = ours
         .post(
             "/api/v1/calls",
-            &json!({ "kind": "noise", "address": "Gran Avenida 1", "text": "Call", "point": BORDER_OF_SAN_MIGUEL.json() }),
+            &json!({ "kind": "robbery", "address": "Gran Avenida 1", "text": "Call", "point": BORDER_OF_SAN_MIGUEL.json() }),
         )
         .await
         .expect(201);

@@ -149,6 +149,7 @@ impl Keys {
             }
             Self::PutBack { from, key } => {
                 let key = backup::read_offline_key(key).map_err(trouble)?;
+                home.make_folders().tell(Exit::Store, "The node's folder cannot be made.")?;
                 let _lock = home.lock().tell(Exit::Store, "Stop the node first.")?;
                 let manifest =
                     backup::put_keys_back(&home, from, &key, machine_clock()()).map_err(trouble)?;
