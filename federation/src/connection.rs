@@ -2,21 +2,25 @@
 //! streams. Whatever goes wrong here, a panic included, ends this connection and no other.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use protocol::ids::MemberId;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::blob;
 use crate::close::{CloseCode, Ended};
 use crate::context::Context;
 use crate::control::{self, Control, ControlQueues, ControlState};
 use crate::frame;
-use crate::handlers::Decode;
+use crate::handlers::{Decode, Worth};
 use crate::keys::{TlsKey, peer_key};
 use crate::lane::{BLOB_STREAM, Lane, LaneOutlet, LaneQueue, index, of_number};
-use crate::limits::{BLOB_STREAMS_MAX, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, ROSTERS_TIME_MAX};
+use crate::limits::{
+    BLOB_STREAMS_MAX, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, OWED_MIN, PUSH_FACTOR, ROSTERS_TIME_MAX,
+    WASTE_FACTOR,
+};
 use crate::links::{Link, LinkEvent};
 use crate::peers::PeerCounters;
 use protocol::message::Welcome;
@@ -105,7 +109,8 @@ async fn live<D: Decode, P: Send + 'static>(
     });
     let theirs = control.theirs.clone();
     let (state, rosters) = ControlState::new();
-    let reading = Arc::new(Reading { context, connection, peer, number, state, counters });
+    let paying = tokio::sync::Mutex::default();
+    let reading = Arc::new(Reading { context, connection, peer, number, state, counters, paying });
     reading.start_control(&mut tasks, control, rosters);
     let (queues, outlets) = lane_queues();
     let (senders, inbox) = lane_inboxes();
@@ -129,6 +134,7 @@ struct Reading<D: Decode> {
     number: u64,
     state: Arc<ControlState>,
     counters: Arc<PeerCounters>,
+    paying: tokio::sync::Mutex<()>,
 }
 
 /// The lanes whose stream has not been opened by the peer yet.
@@ -239,6 +245,7 @@ impl<D: Decode> Reading<D> {
             unopened.get_mut(index(lane)).and_then(Option::take)
         };
         let Some(sender) = sender else { return CloseCode::OutOfOrder };
+        let mut owed = Duration::ZERO;
         loop {
             let bytes = match frame::read(&mut stream).await {
                 Ok(bytes) => bytes,
@@ -246,6 +253,7 @@ impl<D: Decode> Reading<D> {
             };
             self.state.heard();
             self.counters.received(bytes.len());
+            let began = Instant::now();
             let decoded = match self.context.decode.decode(self.peer, lane, &bytes) {
                 Ok(decoded) => decoded,
                 Err(refusal) => {
@@ -255,12 +263,25 @@ impl<D: Decode> Reading<D> {
                     return CloseCode::FrameRefused;
                 }
             };
+            let factor = match self.context.decode.worth(&decoded) {
+                Worth::Asked => 0,
+                Worth::Pushed => PUSH_FACTOR,
+                Worth::Worthless => WASTE_FACTOR,
+            };
+            owed += began.elapsed() * factor;
             if sender.send(decoded).await.is_err() {
                 return CloseCode::Goodbye;
             }
             self.context.inbox_ready.notify_one();
             // Verifying is long work; the other connections of this thread get their turn.
-            tokio::task::yield_now().await;
+            if owed < OWED_MIN {
+                tokio::task::yield_now().await;
+            } else {
+                // All lanes of the peer pay one after another; other connections do not.
+                let _turn = self.paying.lock().await;
+                sleep(owed).await;
+                owed = Duration::ZERO;
+            }
         }
     }
 

@@ -146,7 +146,8 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
 
     /// Waits for anything; false once the node stops.
     async fn wait(&mut self, stopping: &mut watch::Receiver<bool>) -> bool {
-        let wake_at = self.core.wake_at().map(|at| self.context.clock.instant(at));
+        let wake_at = self.core.wake_at().into_iter().chain(self.links.heard_again()).min();
+        let wake_at = wake_at.map(|at| self.context.clock.instant(at));
         let sleep = async {
             match wake_at {
                 Some(at) => sleep_until(at.into()).await,
@@ -192,6 +193,7 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
         if let Some(peer) = culprit {
             // The core knows of nobody; there is nothing to tell it.
             _ = self.links.disconnect(peer, CloseCode::Internal);
+            self.links.mute(peer);
         }
         let connected = self.links.connected().into_iter();
         connected.map(|(peer, roster_version)| Input::Connected { peer, roster_version }).collect()

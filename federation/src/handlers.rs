@@ -51,6 +51,22 @@ pub trait Decode: Send + Sync + 'static {
     type Frame: Send + 'static;
     /// Decodes one frame of `peer`.
     fn decode(&self, peer: MemberId, lane: Lane, bytes: &[u8]) -> Result<Self::Frame, Refusal>;
+    /// What a frame was worth reading.
+    fn worth(&self, frame: &Self::Frame) -> Worth {
+        let _ = frame;
+        Worth::Asked
+    }
+}
+
+/// What a frame was worth reading: a peer pays for the rest with its own time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// It was asked for, or cost next to nothing.
+    Asked,
+    /// Envelopes that nobody asked for, good as far as can be told.
+    Pushed,
+    /// Something in it proves nothing.
+    Worthless,
 }
 
 /// A blob's salt and content, as its commitment was made.

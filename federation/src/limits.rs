@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use protocol::ids::Millis;
+
 pub use protocol::limits::{
     BLOB_BYTES_MAX, BLOB_PIECE_BYTES, FRAME_BYTES_MAX, ROSTER_BYTES_MAX, ROSTER_PIECE_BYTES,
     SOFTWARE_BYTES_MAX,
@@ -80,6 +82,16 @@ pub const INBOX_FRAMES_MAX: usize = 8;
 /// Urgent frames taken in a row before one turn of the other lanes: a peer that calls everything
 /// urgent cannot stop the others' catching up.
 pub const URGENT_RUN_MAX: usize = 16;
+/// Time for which nothing is taken of a peer whose frame broke the core: it begins anew each time, and
+/// that must not become what it does all day.
+pub const MUTED: Millis = Millis(10_000);
+/// A frame in which something proves nothing is paid for with this many times the time that it took to
+/// read, in which nothing more of that connection is read: at most a fifth of a core goes to waste.
+pub const WASTE_FACTOR: u32 = 4;
+/// The same for envelopes that were pushed and are good as far as can be told: at most half a core.
+pub const PUSH_FACTOR: u32 = 1;
+/// What is owed is paid once it is this much: a live alert is one envelope, and waits for nothing.
+pub const OWED_MIN: Duration = Duration::from_millis(2);
 /// Commands to the loop that wait. More: whoever gives one waits.
 pub const COMMANDS_MAX: usize = 1_024;
 /// Comings and goings of connections that wait for the loop. More: that connection waits.

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::ids::MemberId;
+use protocol::ids::{MemberId, Millis};
 use protocol::message::Welcome;
 use tokio::sync::{mpsc, watch};
 
@@ -17,7 +17,7 @@ use crate::close::{CloseCode, Ended};
 use crate::context::Clock;
 use crate::control::ControlState;
 use crate::lane::{Lane, LaneQueue, index};
-use crate::limits::{LANES, URGENT_RUN_MAX};
+use crate::limits::{LANES, MUTED, URGENT_RUN_MAX};
 use crate::peers::{PeerBoard, PeerCounters, PeerState};
 
 /// A connection that is through the welcome: all that the loop needs of it.
@@ -93,6 +93,8 @@ pub(crate) struct Links<F> {
     others_last: Option<MemberId>,
     /// The lanes that the peer whose turn it is has still to offer.
     others_rest: &'static [Lane],
+    /// Peers of whom nothing is taken until then: what they sent broke the core.
+    muted: BTreeMap<MemberId, Millis>,
 }
 
 /// Lanes that share turns among the peers, in the order that one turn offers them.
@@ -109,6 +111,7 @@ impl<F> Links<F> {
             urgent_last: None,
             others_last: None,
             others_rest: &[],
+            muted: BTreeMap::new(),
         }
     }
 
@@ -221,9 +224,23 @@ impl<F> Links<F> {
         self.remove(peer, Ended::ByUs(code))
     }
 
+    /// Takes nothing of a peer for a while, over whatever connection.
+    pub fn mute(&mut self, peer: MemberId) {
+        self.muted.insert(peer, self.clock.now().plus(MUTED));
+    }
+
+    /// When a peer is heard again; none while nobody is muted.
+    pub fn heard_again(&self) -> Option<Millis> {
+        self.muted.values().min().copied()
+    }
+
     /// The next frame in turn: urgent ones first, peer by peer; after a run of them one turn of the
     /// other lanes, again peer by peer.
     pub fn next_frame(&mut self) -> Option<(MemberId, Lane, F)> {
+        if !self.muted.is_empty() {
+            let now = self.clock.now();
+            self.muted.retain(|_, until| *until > now);
+        }
         if self.urgent_run < URGENT_RUN_MAX
             && let Some(found) = self.next_urgent()
         {
@@ -235,7 +252,9 @@ impl<F> Links<F> {
     }
 
     fn next_urgent(&mut self) -> Option<(MemberId, Lane, F)> {
-        let (peer, frame) = in_turn(&mut self.pairs, self.urgent_last, |link| link.take(Lane::Urgent))?;
+        let (peer, frame) = in_turn(&mut self.pairs, self.urgent_last, |link| {
+            (!self.muted.contains_key(&link.peer)).then(|| link.take(Lane::Urgent)).flatten()
+        })?;
         self.urgent_last = Some(peer);
         Some((peer, Lane::Urgent, frame))
     }
@@ -244,12 +263,15 @@ impl<F> Links<F> {
         // The rest of the turn that was begun: one frame of each lane.
         while let (Some(peer), Some((lane, rest))) = (self.others_last, self.others_rest.split_first()) {
             self.others_rest = rest;
+            if self.muted.contains_key(&peer) {
+                break;
+            }
             if let Some(frame) = self.pairs.get_mut(&peer).and_then(|pair| pair.kept.take(*lane)) {
                 return Some((peer, *lane, frame));
             }
         }
         let (peer, (rest, lane, frame)) = in_turn(&mut self.pairs, self.others_last, |link| {
-            let mut rest = OTHER_LANES;
+            let mut rest = if self.muted.contains_key(&link.peer) { &[] } else { OTHER_LANES };
             while let Some((lane, later)) = rest.split_first() {
                 rest = later;
                 if let Some(frame) = link.take(*lane) {

@@ -12,11 +12,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use federation::close::CloseCode;
-use federation::handlers::{Blob, BlobShelf, Decode, Later, Refusal};
+use federation::handlers::{Blob, BlobShelf, Decode, Later, Refusal, Worth};
 use federation::{Core, Input, Lane, Output};
 use protocol::ids::{BlobId, MemberId, Millis};
 use protocol::message::{BlobWant, Message};
-use protocol::replica::{Arrived, Input as ReplicaInput, Output as ReplicaOutput, Replica};
+use protocol::replica::{
+    Arrived, ArrivedItem, Checked, Input as ReplicaInput, Output as ReplicaOutput, Replica,
+};
 use tokio::sync::mpsc;
 
 use crate::desk::ReplicationGauges;
@@ -182,6 +184,22 @@ impl Decode for Checker {
             return Err(Refusal::new(Elsewhere(message.name())));
         }
         Ok(Arrived::check(message, &self.0.rosters()).with_spoiled(&spoiled))
+    }
+
+    fn worth(&self, frame: &Arrived) -> Worth {
+        worth(frame)
+    }
+}
+
+fn worth(frame: &Arrived) -> Worth {
+    let Arrived::Items(arrived) = frame else { return Worth::Asked };
+    let faulty = |item: &ArrivedItem| item.spoiled_blob || matches!(item.envelope, Checked::Faulty(..));
+    if arrived.items.iter().any(faulty) {
+        Worth::Worthless
+    } else if arrived.answer {
+        Worth::Asked
+    } else {
+        Worth::Pushed
     }
 }
 

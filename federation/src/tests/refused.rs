@@ -181,6 +181,18 @@ async fn frame_that_breaks_the_core_costs_its_sender_only() {
         Event::Frame(honest.member, Lane::Urgent, b"still here".to_vec()),
     ];
     node.until("the core begins anew", |events| events.ends_with(&expected)).await;
+    // Its sender may come back, and is not heard for a while.
+    let link = Raw::new(2).dial(&node).await;
+    node.until_connected(member(2)).await;
+    for lane in [Lane::Urgent, Lane::Normal] {
+        frame::write(&mut link.open_lane(lane).await, b"heard?".to_vec()).await.unwrap();
+    }
+    for lane in [Lane::Urgent, Lane::Normal] {
+        honest.send(node.member, lane, b"heard").await;
+        node.until_event(Event::Frame(honest.member, lane, b"heard".to_vec())).await;
+    }
+    let heard = |event: &Event| matches!(event, Event::Frame(peer, ..) if *peer == member(2));
+    assert!(!node.events().iter().any(heard), "who broke the core is heard again at once");
     honest.federation.stop().await;
     node.federation.stop().await;
 }
