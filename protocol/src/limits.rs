@@ -97,8 +97,8 @@ pub const DIGEST_AGAIN_MS: u64 = 1_000;
 pub const DIGEST_LEAF_MAX: usize = 16;
 /// Digits of a document's id that the digest tree uses: enough that no two honest ids agree in all.
 pub const DIGEST_PREFIX_NIBBLES_MAX: usize = 16;
-/// Digest messages answered to one peer between two comparisons, and as many lists of documents looked
-/// at. More: left to the next comparison.
+/// Digest messages answered to one peer in one `DIGEST_INTERVAL_MS`, and as many lists of documents looked
+/// at. More: left to the next.
 pub const DIGEST_WALK_MAX: u32 = 512;
 /// Comparisons without an equal one after which the hashes kept for a peer are dropped and made anew.
 pub const DIGESTS_UNEQUAL_MAX: u32 = 4;

@@ -105,6 +105,8 @@ pub(super) struct Peer {
     pub busy_until: Millis,
     /// Comparisons begun since the last equal one.
     pub unequal: u32,
+    /// When as many digest messages as may be are answered again.
+    walk_again_at: Millis,
     pub walk_left: u32,
     /// Digest leaves of the peer that are looked at until the next comparison.
     pub leaves_left: u32,
@@ -129,6 +131,7 @@ impl Peer {
             digest_at: now.plus(Millis(1)),
             busy_until: now.plus(Millis(DIGEST_INTERVAL_MS)),
             unequal: 0,
+            walk_again_at: now.plus(Millis(DIGEST_INTERVAL_MS)),
             walk_left: DIGEST_WALK_MAX,
             leaves_left: DIGEST_WALK_MAX,
             talks: BTreeMap::new(),
@@ -206,8 +209,12 @@ impl Peer {
         let wait = DIGEST_AGAIN_MS << self.unequal.min(5);
         self.digest_at = now.plus(Millis(wait.min(DIGEST_INTERVAL_MS)));
         self.unequal = self.unequal.saturating_add(1);
-        self.walk_left = DIGEST_WALK_MAX;
-        self.leaves_left = DIGEST_WALK_MAX;
+        // Comparing more often is no leave to walk more often.
+        if now >= self.walk_again_at {
+            self.walk_again_at = now.plus(Millis(DIGEST_INTERVAL_MS));
+            self.walk_left = DIGEST_WALK_MAX;
+            self.leaves_left = DIGEST_WALK_MAX;
+        }
     }
 
     /// A comparison found no difference.
