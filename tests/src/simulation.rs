@@ -116,10 +116,9 @@ fn tell_sum(sum: &Report) {
     let rosters: u64 =
         sum.played.iter().filter(|(what, _)| what.starts_with("roster: ")).map(|(_, count)| count).sum();
     println!(
-        "{} crashes, {} restores, {} twins, {rosters} roster changes, {} hostile members",
+        "{} crashes, {} restores, {rosters} roster changes, {} hostile members",
         of("crash"),
         of("restore"),
-        of("twin"),
         sum.hostile
     );
     println!(

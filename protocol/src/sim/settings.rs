@@ -56,7 +56,7 @@ pub struct Settings {
     pub roster_every_ms: u64,
     /// Members that do not follow the rules, although their keys are good.
     pub hostile: usize,
-    /// True if backups are put back, and started beside what they are copies of.
+    /// True if backups are put back.
     pub restores: bool,
 }
 

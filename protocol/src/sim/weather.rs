@@ -44,7 +44,6 @@ impl World {
                 self.node_mut(n).wall_ms = self.any_offset();
             }
             900..970 if self.settings.restores => self.restore(n)?,
-            970.. if self.settings.restores => self.start_twin(n),
             _ => {}
         }
         let every = self.settings.weather_every_ms;
@@ -316,7 +315,6 @@ impl World {
     /// The faults stop: every link heals, every node comes back, every fork of the roster is joined.
     pub fn become_calm(&mut self) -> Result<(), String> {
         self.begin_calm();
-        self.stop_twins()?;
         for n in 0..self.nodes.len() {
             self.restart(n)?;
             self.node_mut(n).stuck_until = self.now;
@@ -330,13 +328,6 @@ impl World {
             let chain = self.league.chain.clone();
             self.hand_out(&chain);
         }
-        Ok(())
-    }
-
-    /// For the time being nobody starts a copy beside its original.
-    fn start_twin(&mut self, _n: usize) {}
-
-    fn stop_twins(&mut self) -> Result<(), String> {
         Ok(())
     }
 }
