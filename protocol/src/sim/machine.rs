@@ -222,17 +222,21 @@ impl World {
         let Some(filed) = doc.and_then(|doc| node.disk.filed(&doc)).filter(|_| !node.hostile) else { return };
         let own =
             |id: &EnvelopeId| filed.document.envelope(id).is_some_and(|e| e.header().author == node.disk.me);
+        // Whoever is not involved any more as it reads its own word may still be the authority.
+        let note = Operation::Note { by: somebody(7) };
         let again = if let Operation::TakeoverCommit { accept } = refused {
             let Some(accept) = filed.document.envelope(accept) else { return };
-            Operation::TakeoverOffer { to: accept.header().author }
+            vec![Operation::TakeoverOffer { to: accept.header().author }, note]
         } else if let Operation::Commit { .. } = refused {
-            Operation::Note { by: somebody(7) }
+            vec![note]
         } else {
             return;
         };
         if filed.fold.unconfirmed.iter().any(own) {
             self.report.count("word taken up again under a new key");
-            self.queue_local(n, doc, again, Vec::new());
+            for operation in again {
+                self.queue_local(n, doc, operation, Vec::new());
+            }
         }
     }
 
