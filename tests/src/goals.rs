@@ -199,10 +199,13 @@ fn planted(root: &Path, quick: bool) -> anyhow::Result<Row> {
     let only: Vec<String> =
         if quick { protocol.take(3).map(|fault| fault.name).collect() } else { Vec::new() };
     let played = faults::play(root, &only, &mut |_| {})?;
-    let missed = played.iter().filter(|one| one.missed.is_some()).count();
+    let names = played.iter().filter(|one| one.missed.is_some()).map(|one| one.fault.name.as_str());
+    let names: Vec<&str> = names.collect();
+    let missed = names.len();
     let noticed = played.len() - missed;
+    let named = if names.is_empty() { String::new() } else { format!("; missed: {}", names.join(", ")) };
     Ok(Row {
-        ran: format!("{noticed} of {} noticed, {of} there are", played.len()),
+        ran: format!("{noticed} of {} noticed, {of} there are{named}", played.len()),
         count: u64::try_from(played.len())?,
         failures: u64::try_from(missed)?,
     })

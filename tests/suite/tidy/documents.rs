@@ -157,3 +157,22 @@ fn fenced(text: &str) -> Vec<&str> {
     }
     lines
 }
+
+#[test]
+fn the_quoted_table_of_goals_has_the_rows_of_the_command_and_numbers_in_them() {
+    let page = &source("docs/goals.md").text;
+    let after = page.lines().skip_while(|line| !line.starts_with("| goal | what ran |")).skip(2);
+    let rows: Vec<Vec<&str>> = after
+        .take_while(|line| line.starts_with('|'))
+        .map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    let goals: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    let known: Vec<&str> = tests::goals::GOALS.iter().map(|(goal, _)| *goal).collect();
+    assert_eq!(goals, known);
+    for row in rows.iter().filter(|row| row[1] != "not run") {
+        let numbers = row.iter().skip(2).filter(|cell| cell.parse::<u64>().is_ok()).count();
+        assert_eq!(numbers, 3, "count, failures and seconds of {row:?}");
+    }
+    let fuzzed = protocol::targets::TARGETS.iter().filter(|(name, _)| page.contains(&format!("| {name} | ")));
+    assert_eq!(fuzzed.count(), protocol::targets::TARGETS.len(), "a fuzzer is not spoken of");
+}
