@@ -130,7 +130,9 @@ impl Federation {
     }
 }
 
-fn active_key(n: usize, generation: u8) -> MemberKey {
+/// A member's envelope key of a generation, in use.
+#[must_use]
+pub fn active_key(n: usize, generation: u8) -> MemberKey {
     MemberKey {
         index: KeyIndex(u16::from(generation)),
         purpose: KeyPurpose::Envelope,

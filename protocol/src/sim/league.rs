@@ -4,11 +4,9 @@
 use ed25519_dalek::SigningKey;
 
 use crate::author::Hand;
-use crate::fixture::{code, member_key};
-use crate::ids::{FederationId, Incarnation, KeyIndex, MemberId, Millis, RosterHash, sha256};
-use crate::roster::{
-    Algorithm, KeyPurpose, KeyState, Member, MemberKey, Role, RootKey, RosterBody, RosterChain, SignedRoster,
-};
+use crate::fixture::{active_key, code, member_key};
+use crate::ids::{FederationId, Incarnation, MemberId, Millis, RosterHash, sha256};
+use crate::roster::{KeyPurpose, KeyState, Member, Role, RootKey, RosterBody, RosterChain, SignedRoster};
 
 /// How many of each kind of member a run begins with. The national node comes on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,16 +98,6 @@ fn roots(first: u8) -> Vec<RootKey> {
     keys
 }
 
-fn envelope_key(n: usize, generation: u8) -> MemberKey {
-    MemberKey {
-        index: KeyIndex(u16::from(generation)),
-        purpose: KeyPurpose::Envelope,
-        algorithm: Algorithm::Ed25519,
-        state: KeyState::Active,
-        public: member_key(n, generation).verifying_key().to_bytes(),
-    }
-}
-
 fn member_id(n: usize) -> MemberId {
     Member::id_of_first_key(&member_key(n, 0).verifying_key().to_bytes())
 }
@@ -130,7 +118,7 @@ impl League {
                 Role::Aggregator
             };
             let mut entry = Member::new(*member, &format!("node {n}"), &[role]);
-            entry.keys.push(envelope_key(n, 0));
+            entry.keys.push(active_key(n, 0));
             let above = if role == Role::Aggregator { national } else { precinct(n) };
             entry.authority = id(above).filter(|_| n != national);
             if n < size.towns {
@@ -214,7 +202,7 @@ impl League {
 
     fn join(&self, body: &mut RosterBody, n: usize) {
         let mut entry = Member::new(self.id(n), &format!("node {n}"), &[Role::Municipal]);
-        entry.keys.push(envelope_key(n, 0));
+        entry.keys.push(active_key(n, 0));
         entry.codes.push(code(n));
         entry.authority = Some(self.id(self.hub()));
         entry.neighbours.push(self.id(0));
@@ -232,7 +220,7 @@ impl League {
         let next = u8::try_from(member.keys.len()).unwrap_or(u8::MAX);
         let mut active = member.keys.iter_mut().filter(|key| key.state == KeyState::Active);
         match change {
-            Change::AddKey(_) => member.keys.push(envelope_key(n, next)),
+            Change::AddKey(_) => member.keys.push(active_key(n, next)),
             Change::RetireKey(_) => {
                 if let (Some(oldest), Some(_)) = (active.next(), active.next()) {
                     oldest.state = KeyState::Retired;
@@ -240,7 +228,7 @@ impl League {
             }
             Change::ReplaceKey(_) => {
                 active.for_each(|key| key.state = KeyState::Revoked);
-                member.keys.push(envelope_key(n, next));
+                member.keys.push(active_key(n, next));
             }
             Change::Expel(_) => member.keys.iter_mut().for_each(|key| key.state = KeyState::Revoked),
             Change::Border(..) => {
