@@ -9,6 +9,7 @@ mod inside;
 mod intake;
 mod live;
 mod load;
+mod peers;
 mod references;
 mod report;
 mod statistics;
@@ -18,6 +19,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use peers::Shared;
 use references::References;
 use report::Report;
 
@@ -34,6 +36,8 @@ enum Work {
     Live,
     /// W2, W3, W3a: one node was away
     Together,
+    /// W1, W2 and W3 beside what others have published; only if named
+    Peers,
 }
 
 /// What to run.
@@ -60,17 +64,22 @@ pub struct Bench {
     /// Write the report as JSON into this file
     #[arg(long, value_name = "FILE")]
     json: Option<std::path::PathBuf>,
+    #[command(flatten)]
+    peers: peers::Peers,
 }
 
 /// Runs the works and prints the report. A build for developers builds the release and runs that.
 pub fn run(root: &Path, bench: &Bench) -> anyhow::Result<()> {
     if cfg!(debug_assertions) {
+        if bench.works.contains(&Work::Peers) {
+            peers::build(root)?;
+        }
         return in_release(root);
     }
     let mut report = Report::default();
     report.note(format!("load before the first measurement {}", load_average()));
     let references = references::measure(&mut report, bench.runs.max(5))?;
-    let done = tokio::runtime::Runtime::new()?.block_on(works(&mut report, &references, bench));
+    let done = tokio::runtime::Runtime::new()?.block_on(works(root, &mut report, &references, bench));
     // What was measured before something failed is told all the same.
     let (commit, machine) = (commit(root), machine());
     println!("commit {commit}, {machine}\n\n{}", report.table());
@@ -80,8 +89,14 @@ pub fn run(root: &Path, bench: &Bench) -> anyhow::Result<()> {
     done
 }
 
-async fn works(report: &mut Report, references: &References, bench: &Bench) -> anyhow::Result<()> {
+async fn works(
+    root: &Path,
+    report: &mut Report,
+    references: &References,
+    bench: &Bench,
+) -> anyhow::Result<()> {
     let wanted = |work| bench.works.is_empty() || bench.works.contains(&work);
+    let beside = bench.works.contains(&Work::Peers).then_some(&bench.peers);
     let runs = bench.runs;
     if wanted(Work::Intake) {
         let lasting = Duration::from_secs(bench.seconds);
@@ -91,12 +106,16 @@ async fn works(report: &mut Report, references: &References, bench: &Bench) -> a
     if wanted(Work::Idle) {
         idle::run(report, &bench.sizes, runs).await?;
     }
-    if wanted(Work::Live) {
+    if wanted(Work::Live) || beside.is_some_and(|peers| peers.wants(Shared::W1)) {
         let live = live::Live { alerts: bench.alerts, sustained: bench.alerts * 3, runs };
         live::run(report, references, live).await?;
     }
     if wanted(Work::Together) {
         together::run(report, references, &bench.sizes, runs).await?;
+    }
+    if let Some(peers) = beside {
+        together::run(report, references, &peers.sizes(), runs).await?;
+        peers::run(root, report, peers, bench.alerts, runs).await?;
     }
     Ok(())
 }

@@ -103,6 +103,16 @@ impl Report {
         self.rows.push(row);
     }
 
+    /// The median of the first figure of this work whose words end in these.
+    #[must_use]
+    pub fn median(&self, work: &str, end: &str) -> Option<f64> {
+        // Not in the middle of a number: «500 incidents» is not «1500 incidents».
+        let ends = |what: &str| {
+            what.strip_suffix(end).is_some_and(|before| !before.ends_with(|last: char| last.is_ascii_digit()))
+        };
+        self.rows.iter().find(|row| row.work == work && ends(&row.what)).map(|row| row.spread.median)
+    }
+
     /// Adds how a cost grew.
     pub fn grew(&mut self, growth: Growth) {
         eprintln!("{}", growth_line(&growth));
