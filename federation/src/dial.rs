@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::close::Ended;
 use crate::connection::{self, Side};
 use crate::context::{Context, Timing};
 use crate::handlers::Decode;
@@ -38,6 +39,7 @@ pub(crate) async fn dial_all<D: Decode>(
                     contacts: contacts.clone(),
                     jitter: Jitter::new(seed, &peer),
                     failures: 0,
+                    refused: 0,
                 };
                 tasks.spawn(dialler.run());
             }
@@ -62,6 +64,8 @@ struct Dialler<D: Decode> {
     jitter: Jitter,
     /// Dials in a row that came to nothing.
     failures: u32,
+    /// Connections in a row that the peer ended before a word, as it does with a key that it does not know.
+    refused: usize,
 }
 
 impl<D: Decode> Dialler<D> {
@@ -75,7 +79,8 @@ impl<D: Decode> Dialler<D> {
             };
             let Some(connection) = connected else { return self.peer };
             let began = Instant::now();
-            connection::run(self.context.clone(), connection, Side::Dialled(self.peer), ()).await;
+            let ended = connection::run(self.context.clone(), connection, Side::Dialled(self.peer), ()).await;
+            self.refused = if ended == Ended::Refused { self.refused + 1 } else { 0 };
             let lasted = began.elapsed() >= self.context.timing.redial_cap;
             self.failures = if lasted { 0 } else { self.failures + 1 };
             let addresses = self.addresses();
@@ -120,7 +125,7 @@ impl<D: Decode> Dialler<D> {
         let connection = timeout(HANDSHAKE_MAX, async {
             let resolved = resolve(address).await?;
             context.board.dialling(peer, true, Some(resolved), context.clock.now());
-            match context.endpoint.dial(peer, resolved) {
+            match context.endpoint.dial(peer, resolved, self.refused) {
                 Ok(connecting) => connecting
                     .await
                     .inspect_err(|error| tracing::debug!(%peer, %resolved, %error, "a dial failed"))

@@ -9,7 +9,7 @@ use std::time::Duration;
 use protocol::ids::MemberId;
 use quinn::{AsyncUdpSocket, IdleTimeout, Runtime as _, TransportConfig, ValidationTokenConfig, VarInt};
 
-use crate::keys::{AcceptedKeys, NodeKey, TlsError, client_tls, server_tls};
+use crate::keys::{AcceptedKeys, OwnKeys, TlsError, client_tls, server_tls};
 use crate::limits::{
     BLOB_STREAMS_MAX, CRYPTO_BUFFER_BYTES, IDLE_MAX, INCOMING_BUFFER_BYTES, INCOMING_BUFFER_BYTES_TOTAL,
     INCOMING_MAX, KEEP_ALIVE, LANES, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES,
@@ -38,12 +38,12 @@ pub enum StartError {
     },
 }
 
-/// Our own end: accepts and dials with one key.
+/// Our own end: accepts and dials with our own keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     pub quinn: quinn::Endpoint,
     socket: Weak<dyn AsyncUdpSocket>,
-    key: NodeKey,
+    own_keys: OwnKeys,
     keys: AcceptedKeys,
     own: MemberId,
 }
@@ -52,11 +52,11 @@ impl Endpoint {
     /// Binds the socket and starts to accept.
     pub fn bind(
         address: SocketAddr,
-        key: NodeKey,
+        own_keys: OwnKeys,
         keys: AcceptedKeys,
         own: MemberId,
     ) -> Result<Self, StartError> {
-        let tls = server_tls(&key, keys.clone(), own)?;
+        let tls = server_tls(&own_keys, keys.clone(), own)?;
         let mut server = quinn::ServerConfig::with_crypto(Arc::new(tls));
         let mut no_tokens = ValidationTokenConfig::default();
         no_tokens.sent(0);
@@ -76,7 +76,7 @@ impl Endpoint {
         let config = quinn::EndpointConfig::default();
         let quinn = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, runtime)
             .map_err(bind_error)?;
-        Ok(Self { quinn, socket: freed, key, keys, own })
+        Ok(Self { quinn, socket: freed, own_keys, keys, own })
     }
 
     /// Sends the goodbyes that are on their way and lets go of the socket, so that its address is free
@@ -92,9 +92,15 @@ impl Endpoint {
         }
     }
 
-    /// Starts to dial `expected`; only its keys will be accepted at the other end.
-    pub fn dial(&self, expected: MemberId, address: SocketAddr) -> Result<quinn::Connecting, DialError> {
-        let tls = client_tls(&self.key, self.keys.clone(), self.own, expected)?;
+    /// Starts to dial `expected`; only its keys will be accepted at the other end. After so many dials that
+    /// the other end refused, with the next of our own keys: it may know us by another one.
+    pub fn dial(
+        &self,
+        expected: MemberId,
+        address: SocketAddr,
+        refused: usize,
+    ) -> Result<quinn::Connecting, DialError> {
+        let tls = client_tls(&self.own_keys.turn(refused), self.keys.clone(), self.own, expected)?;
         let mut client = quinn::ClientConfig::new(Arc::new(tls));
         client.transport_config(Arc::new(transport()));
         Ok(self.quinn.connect_with(client, address, SERVER_NAME)?)

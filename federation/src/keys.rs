@@ -4,7 +4,7 @@
 //! A peer is the member that owns the key it proved to hold. Nothing it says can change that.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use ed25519_dalek::pkcs8::EncodePrivateKey as _;
 use protocol::ids::MemberId;
@@ -42,6 +42,11 @@ impl AcceptedKeys {
     pub fn owner(&self, key: &TlsKey) -> Option<MemberId> {
         self.0.borrow().get(key).copied()
     }
+    /// The keys that `member` owns now.
+    fn of(&self, member: &MemberId) -> Vec<TlsKey> {
+        let keys = self.0.borrow();
+        keys.iter().filter(|(_, owner)| *owner == member).map(|(key, _)| *key).collect()
+    }
     /// Resolves once `key` no longer belongs to `member`.
     pub(crate) async fn lost(&self, key: TlsKey, member: MemberId) {
         let mut changes = self.0.subscribe();
@@ -55,6 +60,59 @@ impl AcceptedKeys {
 pub struct NodeKey {
     public: TlsKey,
     certified: Arc<CertifiedKey>,
+}
+
+/// Every TLS key that this node may show: the one that it likes best first, then those that a peer with
+/// an older or newer roster may know it by. Clones share them; `replace` swaps them for what comes.
+#[derive(Debug, Clone)]
+pub struct OwnKeys(Arc<RwLock<Arc<[NodeKey]>>>);
+
+impl OwnKeys {
+    /// With this key alone.
+    #[must_use]
+    pub fn one(key: NodeKey) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new([key]))))
+    }
+    /// Swaps them. A list of none changes nothing: without a key there is no door.
+    pub fn replace(&self, keys: Vec<NodeKey>) {
+        if !keys.is_empty() {
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+        }
+    }
+    fn all(&self) -> Arc<[NodeKey]> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    /// The key for one more try, after so many that were refused.
+    pub(crate) fn turn(&self, refused: usize) -> NodeKey {
+        let keys = self.all();
+        let place = refused % keys.len();
+        keys.get(place).expect("the remainder is below the length").clone()
+    }
+}
+
+/// Shows whoever dials the key that it says it knows us by, else the one that we like best.
+#[derive(Debug)]
+struct KnownKey(OwnKeys);
+
+impl rustls::server::ResolvesServerCert for KnownKey {
+    fn resolve(&self, hello: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let keys = self.0.all();
+        let hints = hello.certificate_authorities().unwrap_or_default();
+        let named = |key: &&NodeKey| {
+            let own = hint(&key.public);
+            hints.iter().any(|known| known.as_ref() == own.as_ref())
+        };
+        let known = keys.iter().find(named);
+        known.or(keys.first()).map(|key| key.certified.clone())
+    }
+    fn only_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+/// A key in the list by which a dialling node says whom it expects (RFC 8446, section 4.2.4).
+fn hint(key: &TlsKey) -> DistinguishedName {
+    DistinguishedName::in_sequence(key)
 }
 
 /// The TLS library refused our own key or settings.
@@ -114,6 +172,8 @@ struct RosterVerifier {
     keys: AcceptedKeys,
     own: MemberId,
     expected: Option<MemberId>,
+    /// The keys of the expected member, for it to know which of its own to show.
+    hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -177,6 +237,9 @@ impl ServerCertVerifier for RosterVerifier {
     fn requires_raw_public_keys(&self) -> bool {
         true
     }
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        Some(self.hints.as_slice()).filter(|hints| !hints.is_empty())
+    }
 }
 
 impl ClientCertVerifier for RosterVerifier {
@@ -217,14 +280,14 @@ impl ClientCertVerifier for RosterVerifier {
 
 /// TLS of connections that we accept: any member's key but our own.
 pub(crate) fn server_tls(
-    key: &NodeKey,
+    own_keys: &OwnKeys,
     keys: AcceptedKeys,
     own: MemberId,
 ) -> Result<quinn::crypto::rustls::QuicServerConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let algorithms = provider.signature_verification_algorithms;
-    let verifier = RosterVerifier { keys, own, expected: None, algorithms };
-    let resolver = rustls::server::AlwaysResolvesServerRawPublicKeys::new(key.certified.clone());
+    let verifier = RosterVerifier { keys, own, expected: None, hints: Vec::new(), algorithms };
+    let resolver = KnownKey(own_keys.clone());
     let mut tls = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(TlsError::Settings)?
@@ -247,7 +310,8 @@ pub(crate) fn client_tls(
 ) -> Result<quinn::crypto::rustls::QuicClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let algorithms = provider.signature_verification_algorithms;
-    let verifier = RosterVerifier { keys, own, expected: Some(expected), algorithms };
+    let hints = keys.of(&expected).iter().map(hint).collect();
+    let verifier = RosterVerifier { keys, own, expected: Some(expected), hints, algorithms };
     let resolver = rustls::client::AlwaysResolvesClientRawPublicKeys::new(key.certified.clone());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])

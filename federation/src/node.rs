@@ -16,7 +16,7 @@ use crate::dial::{Contacts, dial_all};
 use crate::driver::{Core, Driver};
 use crate::endpoint::{Endpoint, StartError};
 use crate::handlers::{Blob, BlobShelf, Decode, Rosters};
-use crate::keys::{AcceptedKeys, NodeKey};
+use crate::keys::{AcceptedKeys, OwnKeys};
 use crate::limits::{BLOB_ASKS_MAX, COMMANDS_MAX, EVENTS_MAX, FETCH_TIME_MAX, FETCHES_MAX, GOODBYE_MAX};
 use crate::links::{Connections, Links};
 use crate::peers::{DoorCounters, PeerBoard, Peers};
@@ -29,7 +29,7 @@ pub struct Settings {
     /// Who this node is.
     pub identity: Identity,
     /// Its TLS key.
-    pub key: NodeKey,
+    pub own_keys: OwnKeys,
     /// How long things take.
     pub timing: Timing,
     /// Spreads this node's waits from other nodes'.
@@ -88,8 +88,8 @@ impl<C: Core> Federation<C> {
         handlers: Handlers<D>,
         core: C,
     ) -> Result<Self, StartError> {
-        let Settings { listen, identity, key, timing, seed } = settings;
-        let endpoint = Endpoint::bind(listen, key, keys.clone(), identity.member)?;
+        let Settings { listen, identity, own_keys, timing, seed } = settings;
+        let endpoint = Endpoint::bind(listen, own_keys, keys.clone(), identity.member)?;
         let local =
             endpoint.quinn.local_addr().map_err(|cause| StartError::Bind { address: listen, cause })?;
         let (stopping, stop) = watch::channel(false);

@@ -7,3 +7,4 @@ mod pairs;
 mod refused;
 mod replicas;
 mod rosters;
+mod rotation;

@@ -207,7 +207,7 @@ pub fn put_back(
     key: Option<&OfflineKey>,
     now: Millis,
 ) -> Result<PutBack, CopyError> {
-    if !home.secrets().join("envelope.key").exists() || !home.folder().join(KEYS_DB).exists() {
+    if !home.has_keys() || !home.folder().join(KEYS_DB).exists() {
         return Err(CopyError::NoKeys(home.folder().to_owned()));
     }
     let draft = home.folder().join(DRAFT);
@@ -231,10 +231,12 @@ pub fn put_back(
 /// # Errors
 /// As [`CopyError`] says; nothing is replaced.
 pub fn put_keys_back(home: &Home, from: &Path, key: &OfflineKey, now: Millis) -> Result<Manifest, CopyError> {
-    for there in [home.folder().join(KEYS_DB), home.secrets().join("envelope.key")] {
-        if there.exists() {
-            return Err(CopyError::There(there));
-        }
+    if home.has_keys() {
+        return Err(CopyError::There(home.secrets()));
+    }
+    let there = home.folder().join(KEYS_DB);
+    if there.exists() {
+        return Err(CopyError::There(there));
     }
     home.make_folders()?;
     let draft = home.folder().join(DRAFT);

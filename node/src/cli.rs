@@ -6,12 +6,15 @@ mod backup;
 mod doctor;
 mod erase;
 mod export;
+mod fetch;
 pub(crate) mod init;
 mod invite;
 pub(crate) mod join;
+mod keys;
 mod rebuild;
 mod request;
 pub(crate) mod roster;
+mod rotation;
 mod run;
 mod settings;
 mod unlock;
@@ -74,7 +77,7 @@ enum Command {
     Backup(backup::Backup),
     /// Put a backup back (stop the node first)
     Restore(backup::Restore),
-    /// Copy the node's keys, and put them back
+    /// Rotate the node's keys, copy them, and put them back
     #[command(subcommand)]
     Keys(backup::Keys),
     /// Erase a resident, for ever and in old backups too

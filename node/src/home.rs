@@ -4,17 +4,20 @@
 //!
 //! ```text
 //! secrets/   envelope.key, tls.key      32 secret bytes in hex, readable by the node's user only
+//!            envelope-2.key, …          those that came later; the roster says which one is used
 //! roster/    000001.roster, …           versions in the order in which they arrived
 //!            incarnation                counter and random part of each incarnation, newest first
 //! ```
 
 mod files;
+mod keyring;
 mod keys;
 mod rosters;
 
 use std::path::{Path, PathBuf};
 
 pub use files::{HomeError, write_private, write_whole};
+pub use keyring::{HeldKey, Keyring, purpose_name};
 pub use keys::{NodeKeys, read_signing_key, write_signing_key};
 pub use rosters::{Rosters, decode_chain_file, encode_chain_file};
 
@@ -54,9 +57,29 @@ impl Home {
         Ok(())
     }
 
-    /// Reads the node's keys.
+    /// Reads the two keys that the node began with.
     pub fn keys(&self) -> Result<NodeKeys, HomeError> {
         NodeKeys::read(&self.secrets())
+    }
+    /// Reads every key of the node, old and new.
+    pub fn keyring(&self) -> Result<Keyring, HomeError> {
+        Keyring::read(&self.secrets())
+    }
+    /// The names of all files among the secrets, in order: whether a key came or went.
+    pub fn secret_names(&self) -> Result<Vec<std::ffi::OsString>, HomeError> {
+        let folder = self.secrets();
+        let entries = std::fs::read_dir(&folder).map_err(HomeError::read(&folder))?;
+        let mut names = entries
+            .map(|entry| entry.map(|entry| entry.file_name()))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(HomeError::read(&folder))?;
+        names.sort_unstable();
+        Ok(names)
+    }
+    /// True if there is a key that signs envelopes, readable or not.
+    #[must_use]
+    pub fn has_keys(&self) -> bool {
+        keyring::any_envelope_key(&self.secrets())
     }
     /// Makes the node's keys. Never replaces any that are there.
     pub fn make_keys(&self) -> Result<NodeKeys, HomeError> {

@@ -12,6 +12,7 @@ pub mod pages;
 #[cfg(any(debug_assertions, feature = "planted-faults"))]
 pub mod planted;
 pub mod replication;
+pub mod rotation;
 pub mod run;
 pub mod store;
 pub mod views;

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use config::territory::TerritoryError;
 use config::{Config, Territory};
+use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
-use protocol::ids::KeyIndex;
-use protocol::roster::{KeyPurpose, Member, RosterChain};
+use protocol::roster::RosterChain;
 
 use crate::desk::Desk;
-use crate::home::{Home, HomeError, NodeKeys};
+use crate::home::{Home, HomeError, Keyring};
+use crate::rotation::own_member;
 use crate::store::{Clock, OpenError, Opening, Store, machine_clock};
 
 /// A node whose store is open.
@@ -18,7 +19,7 @@ pub struct Opened {
     /// Its folder of data.
     pub home: Home,
     /// Its keys.
-    pub keys: NodeKeys,
+    pub keys: Keyring,
     /// Its use cases, and below them its store.
     pub desk: Desk,
 }
@@ -61,7 +62,7 @@ impl Opened {
     /// As [`NodeError`] says; nothing runs then.
     pub fn open_at(config: Config, clock: Clock) -> Result<Opened, NodeError> {
         let home = Home::at(&config.storage.folder);
-        let keys = home.keys()?;
+        let keys = home.keyring()?;
         let rosters = home.rosters()?;
         let chain = rosters.chain().ok_or(NodeError::NoRoster)?;
         let hand = hand(chain, &keys, &home)?;
@@ -78,32 +79,25 @@ impl Opened {
             ballast_bytes: config.storage.ballast_bytes,
             pages_max: None,
         })?;
+        store.set_own_keys(keys.envelope_keys());
         Ok(Opened { home, keys, desk: Desk::new(store, config, territory) })
     }
+}
 
-    /// With what the node signs: for the store's writer, and for its own contact record.
-    ///
-    /// # Errors
-    /// [`NodeError::NotListed`] if the roster does not list this node's key.
-    pub fn hand(&self) -> Result<Hand, NodeError> {
-        hand(&self.desk.store().rosters(), &self.keys, &self.home)
+/// With what the node signs. A node whose keys were all revoked opens too: it shows what it holds.
+fn hand(chain: &RosterChain, ring: &Keyring, home: &Home) -> Result<Hand, NodeError> {
+    let member = own_member(chain, ring).ok_or(NodeError::NotListed)?;
+    let (held, incarnation) = (ring.envelope_keys(), home.incarnation()?);
+    if let Some(hand) = Hand::under(chain.head(), member.id, &held, incarnation) {
+        return Ok(hand);
     }
-}
-
-/// The member of the newest roster that has this envelope key.
-#[must_use]
-pub fn own_member<'a>(chain: &'a RosterChain, envelope: &[u8; 32]) -> Option<&'a Member> {
-    let has = |member: &&Member| member.keys.iter().any(|key| key.public == *envelope);
-    chain.head().members().iter().find(has)
-}
-
-/// With what the node signs.
-fn hand(chain: &RosterChain, keys: &NodeKeys, home: &Home) -> Result<Hand, NodeError> {
-    let public = keys.envelope.verifying_key().to_bytes();
-    let member = own_member(chain, &public).ok_or(NodeError::NotListed)?;
-    let own = member.keys.iter().find(|key| key.public == public && key.purpose == KeyPurpose::Envelope);
-    let key_index: KeyIndex = own.ok_or(NodeError::NotListed)?.index;
-    Ok(Hand { member: member.id, key_index, key: keys.envelope.clone(), incarnation: home.incarnation()? })
+    let known = |key: &SigningKey| {
+        let public = key.verifying_key().to_bytes();
+        member.keys.iter().find(|listed| listed.public == public).map(|listed| listed.index)
+    };
+    let (key_index, key) =
+        held.into_iter().rev().find_map(|key| Some((known(&key)?, key))).ok_or(NodeError::NotListed)?;
+    Ok(Hand { member: member.id, key_index, key, incarnation })
 }
 
 /// Where people find the node: its configured origin, with the port that was really taken if the

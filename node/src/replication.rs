@@ -3,6 +3,7 @@
 
 mod carrier;
 mod contacts;
+mod own;
 mod rosters;
 mod shelf;
 
@@ -26,6 +27,7 @@ use crate::store::{Store, WriteError};
 
 pub use carrier::Carrier;
 pub use contacts::Contacts;
+pub use own::{OwnKeyError, OwnSide};
 pub use rosters::NodeRosters;
 pub use shelf::NodeShelf;
 

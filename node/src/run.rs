@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::Config;
-use federation::keys::{NodeKey, TlsError};
 use federation::{Federation, Handlers, Identity, Settings as LinkSettings, StartError, Timing};
-use protocol::contact::SignedContact;
 use protocol::envelope::RULES_VERSION;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,7 +18,9 @@ use crate::home::{HomeError, write_private};
 use crate::http;
 use crate::http::serve::{Listening, ServeError, Settings as PageSettings};
 use crate::open::{NodeError, Opened, address_file, base_url};
-use crate::replication::{Blobs, Bridge, Carrier, Checker, Contacts, NodeRosters, Works};
+use crate::replication::{
+    Blobs, Bridge, Carrier, Checker, Contacts, NodeRosters, OwnKeyError, OwnSide, Works,
+};
 use crate::store::Store;
 
 /// How often the roster folder is looked at for versions that `cuadra join` put there. Expelled nodes
@@ -48,9 +48,9 @@ pub enum RunError {
     /// The link to other nodes.
     #[error("the link to other nodes cannot be started")]
     Link(#[from] StartError),
-    /// Its TLS key.
-    #[error("the node's TLS key cannot be used")]
-    Tls(#[from] TlsError),
+    /// Its keys under the newest roster.
+    #[error("the node's keys cannot be used")]
+    OwnKeys(#[from] OwnKeyError),
     /// A small file of its own.
     #[error("the node's folder cannot be written")]
     Home(#[from] HomeError),
@@ -151,7 +151,8 @@ fn start_link(opened: &Opened) -> Result<(Federation<Bridge>, Replication), RunE
     let (desk, store) = (&opened.desk, opened.desk.store().clone());
     let folder = opened.home.folder().join("contacts");
     let contacts = Contacts::open(&folder).map_err(|error| RunError::System("the contact records", error))?;
-    let rosters = NodeRosters::new(opened.home.rosters()?, store.clone());
+    let own = OwnSide::start(opened.home.clone(), store.clone(), &opened.keys)?;
+    let rosters = NodeRosters::new(opened.home.rosters()?, store.clone(), own.clone());
     let (bridge, works) = Bridge::new(store.clone(), contacts.clone(), desk.gauges().clone());
     let identity = Identity {
         member: store.member(),
@@ -164,7 +165,7 @@ fn start_link(opened: &Opened) -> Result<(Federation<Bridge>, Replication), RunE
     let settings = LinkSettings {
         listen: desk.config().federation.listen,
         identity,
-        key: NodeKey::from_seed(opened.keys.tls.as_bytes())?,
+        own_keys: own.link_keys(),
         timing: Timing::default(),
         seed: u64::from_be_bytes(seed),
     };
@@ -176,30 +177,20 @@ fn start_link(opened: &Opened) -> Result<(Federation<Bridge>, Replication), RunE
     let link = Federation::start(settings, rosters.keys(), handlers, bridge)?;
     // Set once: this is the only start.
     let _ = desk.gauges().door.set(link.handle().door());
-    keep_own_contact(opened, &contacts, link.handle().local_address())?;
+    own.keep_contact(&contacts, own_addresses(desk, link.handle().local_address()))?;
     let carrier = Carrier::new(desk.clone(), link.handle(), rosters.clone(), contacts);
     carrier.dial();
     Ok((link, Replication { carrier, works, rosters }))
 }
 
-/// Signs where this node is reached, if that is not what its record says already.
-fn keep_own_contact(opened: &Opened, contacts: &Contacts, local: SocketAddr) -> Result<(), RunError> {
-    let store = opened.desk.store();
-    let federation = &opened.desk.config().federation;
-    let addresses = match &federation.advertise {
+/// Where other nodes reach this one.
+fn own_addresses(desk: &Desk, local: SocketAddr) -> Vec<String> {
+    match &desk.config().federation.advertise {
         Some(address) => vec![address.as_str().to_owned()],
         // An address that means "everywhere" leads nowhere.
         None if local.ip().is_unspecified() => Vec::new(),
         None => vec![local.to_string()],
-    };
-    let held = contacts.of(&store.member());
-    if addresses.is_empty() || held.is_some_and(|record| record.unverified().addresses == addresses) {
-        return Ok(());
     }
-    let hand = opened.hand()?;
-    // Milliseconds grow from start to start, whatever became of the older record.
-    let record = SignedContact::seal(store.rosters().federation(), store.now().0, addresses, &hand);
-    Ok(contacts.keep(record)?)
 }
 
 /// Where the node is, for the program that started it and for commands beside it.

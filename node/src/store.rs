@@ -8,8 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
+use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
-use protocol::ids::{MemberId, Millis};
+use protocol::ids::{Incarnation, MemberId, Millis};
 use protocol::roster::RosterChain;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -113,6 +114,8 @@ pub(crate) struct Shared {
     pub(crate) member: MemberId,
     /// The roster chain in force.
     pub(crate) rosters: RwLock<Arc<RosterChain>>,
+    /// Every envelope key that this node holds; the roster says which of them signs.
+    pub(crate) own_keys: RwLock<Arc<[SigningKey]>>,
     /// The gravest reason for which this node does not write somewhere.
     pub(crate) gravest: locks::Gravest,
     /// Where days and months begin.
@@ -126,6 +129,12 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn rosters(&self) -> Arc<RosterChain> {
         self.rosters.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What this node signs with under these rosters; none if it holds no active key.
+    pub(crate) fn hand(&self, rosters: &RosterChain, incarnation: Incarnation) -> Option<Hand> {
+        let held = self.own_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Hand::under(rosters.head(), self.member, &held, incarnation)
     }
 }
 
@@ -172,6 +181,7 @@ impl Store {
             audit: keys.secret_or_fresh("audit")?,
             member: hand.member,
             rosters: RwLock::new(Arc::new(rosters)),
+            own_keys: RwLock::new(Arc::new([hand.key])),
             gravest: locks::Gravest::default(),
             calendar: Calendar::new(time_zone),
             blobs,
@@ -187,7 +197,7 @@ impl Store {
             db: pair.db,
             keys: pair.keys,
             shared: shared.clone(),
-            hand,
+            incarnation: hand.incarnation,
             documents: documents::Cache::default(),
             clock: clock.clone(),
             commits: commits.clone(),
@@ -272,6 +282,19 @@ impl Store {
     #[must_use]
     pub fn calendar(&self) -> &Calendar {
         &self.inner.shared.calendar
+    }
+
+    /// Every envelope key that this node holds from now on: read from its folder before a roster that may
+    /// name a new one is put in force.
+    pub fn set_own_keys(&self, keys: Vec<SigningKey>) {
+        *self.inner.shared.own_keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
+    }
+
+    /// What this node signs with under the newest roster, as its `incarnation`; none if it holds no active
+    /// key.
+    #[must_use]
+    pub fn hand(&self, incarnation: Incarnation) -> Option<Hand> {
+        self.inner.shared.hand(&self.rosters(), incarnation)
     }
 
     /// Puts a newer roster chain in force and brings everything that hangs on it up to date, a few

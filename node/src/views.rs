@@ -359,6 +359,10 @@ pub struct NodeView {
     pub roster_version: u64,
     /// True when the roster has expired: a warning, nothing stops.
     pub roster_expired: bool,
+    /// From when it counts as expired, in Unix milliseconds.
+    pub roster_expires_ms: u64,
+    /// True while the root keys have signed two versions that contradict each other: an alarm, nothing stops.
+    pub roster_forked: bool,
     /// True if the places on this node are invented, as in the demo.
     pub invented_places: bool,
     /// Where it writes: `everywhere`, or only in what it opens itself, `restored` until other nodes have

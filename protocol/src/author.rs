@@ -10,7 +10,7 @@ use crate::fold::winner;
 use crate::ids::{DocId, EnvelopeId, Incarnation, KeyIndex, MemberId, Millis, Seq, sha256};
 use crate::limits::{OPERATION_BYTES_MAX, PARENTS_MAX};
 use crate::operation::{Class, Operation};
-use crate::roster::RosterChain;
+use crate::roster::{KeyPurpose, KeyState, MemberKey, Roster, RosterChain};
 
 /// What a use case asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,26 @@ pub struct Hand {
 impl std::fmt::Debug for Hand {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hand").field("member", &self.member).field("key_index", &self.key_index).finish()
+    }
+}
+
+impl Hand {
+    /// The hand that a member signs with under this roster: of the keys that it holds, the newest that the
+    /// roster lists as active. None if it holds no such key. Asked anew for every signature: a key that
+    /// was just retired signs nothing more, and one that the roster does not name yet signs nothing yet.
+    #[must_use]
+    pub fn under(
+        roster: &Roster,
+        member: MemberId,
+        held: &[SigningKey],
+        incarnation: Incarnation,
+    ) -> Option<Hand> {
+        let listed = &roster.member(&member)?.keys;
+        let usable = |key: &&MemberKey| key.purpose == KeyPurpose::Envelope && key.state == KeyState::Active;
+        listed.iter().rev().filter(usable).find_map(|listed| {
+            let key = held.iter().find(|key| key.verifying_key().to_bytes() == listed.public)?;
+            Some(Hand { member, key_index: listed.index, key: key.clone(), incarnation })
+        })
     }
 }
 
@@ -176,5 +196,42 @@ fn add_parent(document: &Document, chosen: &mut Vec<EnvelopeId>, id: EnvelopeId)
     let covered = document.place(&id).is_none_or(|place| seen.contains(place));
     if !covered && chosen.len() < PARENTS_MAX {
         chosen.push(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Federation, active_key, code, member_key, open};
+    use crate::kind;
+
+    #[test]
+    fn the_hand_is_the_newest_active_key_that_is_held_and_never_a_retired_one() {
+        let mut federation = Federation::new(1);
+        let id = federation.id(0);
+        let (old, new) = (member_key(0, 0), member_key(0, 1));
+        let index = |federation: &Federation, held: &[SigningKey]| {
+            let hand = Hand::under(federation.rosters.head(), id, held, Incarnation::new(0, 7));
+            hand.map(|hand| hand.key_index)
+        };
+        let both = [old.clone(), new];
+        assert_eq!(index(&federation, &both), Some(KeyIndex(0)), "the roster does not name the new one yet");
+        federation.publish(|body| own(body, id).push(active_key(0, 1)));
+        assert_eq!(index(&federation, &both), Some(KeyIndex(1)), "both are active");
+        assert_eq!(index(&federation, std::slice::from_ref(&old)), Some(KeyIndex(0)), "only the old is held");
+        federation.publish(|body| own(body, id)[0].state = KeyState::Retired);
+        assert_eq!(index(&federation, &both), Some(KeyIndex(1)));
+        assert_eq!(index(&federation, std::slice::from_ref(&old)), None, "a retired key signs nothing");
+
+        // And whoever signs with it all the same is refused by the rules.
+        let hand = Hand { key_index: KeyIndex(0), key: old, ..federation.hand(0) };
+        let operation = open(code(0), &kind::KINDS[0], &[], None, 1);
+        let draft = Draft { operation, blobs: vec![], answers: vec![], written_at: Millis(1) };
+        let refused = seal(&draft, None, &hand, &federation.rosters).unwrap_err();
+        assert_eq!(refused, SealError::Refused(Refusal::Key));
+    }
+
+    fn own(body: &mut crate::roster::RosterBody, id: MemberId) -> &mut Vec<MemberKey> {
+        &mut body.members.iter_mut().find(|member| member.id == id).expect("it is listed").keys
     }
 }

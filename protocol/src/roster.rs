@@ -289,6 +289,15 @@ impl RosterChain {
         Ok(Added::Head)
     }
 
+    /// Whether a version would be taken once enough root keys have signed it: for those who write one.
+    pub fn check_unsigned(&self, draft: &SignedRoster) -> Result<(), RosterError> {
+        let roster = Roster::check(draft, self.federation)?;
+        for hash in &roster.previous {
+            rules::check_continues(self.get(hash).ok_or(RosterError::UnknownPrevious)?, &roster)?;
+        }
+        Ok(())
+    }
+
     /// The federation.
     #[must_use]
     pub fn federation(&self) -> FederationId {

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 pub use node::Node;
 pub use person::{Answer, Person, timeline};
 pub use places::Town;
-pub use waiting::wait_for;
+pub use waiting::{wait_for, within};
 
 use disk::SmallDisk;
 use link::{SharedWiring, Wiring};
@@ -159,6 +159,12 @@ impl Cluster {
     #[must_use]
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
+    }
+
+    /// Those who hold the root keys.
+    #[must_use]
+    pub fn office(&self) -> roster::Office {
+        roster::Office::of(self.folder())
     }
 
     fn number(&self, town: Town) -> usize {

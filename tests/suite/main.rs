@@ -16,4 +16,6 @@ mod live;
 mod nothing_lost;
 mod privacy;
 mod restore;
+mod roster;
+mod roster_worst;
 mod tidy;

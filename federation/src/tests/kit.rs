@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::close::CloseCode;
 use crate::endpoint::Endpoint;
 use crate::handlers::{Blob, BlobShelf, Decode, Later, Refusal, RosterHead, Rosters};
-use crate::keys::{AcceptedKeys, NodeKey, TlsKey};
+use crate::keys::{AcceptedKeys, NodeKey, OwnKeys, TlsKey};
 use crate::lane::{CONTROL_STREAM, number};
 use crate::peers::{PeerState, PeerStatus};
 use crate::{
@@ -171,6 +171,7 @@ impl BlobShelf for Blobs {
 pub struct Node {
     pub member: MemberId,
     pub keys: AcceptedKeys,
+    pub own_keys: OwnKeys,
     pub federation: Federation<Recorder>,
     pub handle: Handle<Recorder>,
     pub blobs: Arc<Blobs>,
@@ -208,7 +209,9 @@ impl Node {
             software: format!("test {number}"),
             rules: 1,
         };
-        let settings = Settings { listen, identity, key: key(number), timing, seed: u64::from(number) };
+        let own_keys = OwnKeys::one(key(number));
+        let settings =
+            Settings { listen, identity, own_keys: own_keys.clone(), timing, seed: u64::from(number) };
         let chain = Chain::new(head(roster_version), events.clone());
         let handlers = Handlers { rosters: Arc::new(chain), decode: Plain, blobs: blobs.clone() };
         let core = Recorder {
@@ -219,7 +222,7 @@ impl Node {
         };
         let federation = Federation::start(settings, keys.clone(), handlers, core).unwrap();
         let handle = federation.handle();
-        Node { member: member(number), keys, federation, handle, blobs, may_have, events }
+        Node { member: member(number), keys, own_keys, federation, handle, blobs, may_have, events }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -299,7 +302,8 @@ impl Raw {
 
     pub fn with_key(number: u8, key: NodeKey) -> Raw {
         let listen = "127.0.0.1:0".parse().unwrap();
-        let endpoint = Endpoint::bind(listen, key, AcceptedKeys::new(keys()), member(number)).unwrap();
+        let endpoint =
+            Endpoint::bind(listen, OwnKeys::one(key), AcceptedKeys::new(keys()), member(number)).unwrap();
         Raw { member: member(number), endpoint }
     }
 
@@ -309,7 +313,7 @@ impl Raw {
 
     /// Dials without a word of the welcome.
     pub async fn dial_silently(&self, node: &Node) -> quinn::Connection {
-        let connecting = self.endpoint.dial(node.member, node.address()).unwrap();
+        let connecting = self.endpoint.dial(node.member, node.address(), 0).unwrap();
         soon("the raw peer's handshake", connecting).await.unwrap()
     }
 

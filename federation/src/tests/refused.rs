@@ -21,7 +21,7 @@ async fn stranger_that_dials_is_refused_and_hears_no_welcome() {
     for wrong in [stranger(), key(1)] {
         let node = Node::start(1);
         let stranger = Raw::with_key(9, wrong);
-        let connecting = stranger.endpoint.dial(node.member, node.address()).unwrap();
+        let connecting = stranger.endpoint.dial(node.member, node.address(), 0).unwrap();
         // The dialling end believes itself connected until the other end has judged its key.
         if let Ok(connection) = soon("the handshake", connecting).await {
             assert!(soon("a stream or the end", connection.accept_bi()).await.is_err());
@@ -247,7 +247,7 @@ async fn every_connection_that_is_closed_over_what_came_is_counted_by_its_code()
     let door = node.handle.door();
     let strange = Raw::with_key(9, stranger());
     if let Ok(connection) =
-        soon("the handshake", strange.endpoint.dial(node.member, node.address()).unwrap()).await
+        soon("the handshake", strange.endpoint.dial(node.member, node.address(), 0).unwrap()).await
     {
         soon("the end", connection.closed()).await;
     }

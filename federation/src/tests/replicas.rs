@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::kit::{Chain, DEADLINE, head, key, soon, timing};
 use crate::handlers::{Blob, BlobShelf, Decode, Later, Refusal};
-use crate::keys::{AcceptedKeys, TlsKey};
+use crate::keys::{AcceptedKeys, OwnKeys, TlsKey};
 use crate::{Contacts, Core, Federation, Handle, Handlers, Identity, Input, Lane, Output, Settings};
 
 /// Fingerprint of every document held, and the blobs held.
@@ -233,7 +233,13 @@ impl World {
         let chain = Chain::new(head(1), Arc::new(watch::Sender::new(Vec::new())));
         let handlers =
             Handlers { rosters: Arc::new(chain), decode: Check(rosters), blobs: Arc::new(DiskBlobs(disk)) };
-        let settings = Settings { listen, identity, key: tls(number), timing: timing(), seed: number as u64 };
+        let settings = Settings {
+            listen,
+            identity,
+            own_keys: OwnKeys::one(tls(number)),
+            timing: timing(),
+            seed: number as u64,
+        };
         let running = Federation::start(settings, AcceptedKeys::new(keys), handlers, core).unwrap();
         let handle = running.handle();
         let fetcher = running.handle();

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use protocol::ids::Millis;
 
 use super::answer::Tell as _;
+use super::keys::{Rotate, Tidy};
 use super::{Exit, Trouble, read_config};
 use crate::backup::{self, CopyError, OfflineKey};
 use crate::home::{Home, write_whole};
@@ -34,6 +35,10 @@ pub(super) struct Restore {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
+    /// Make new keys of the node beside the old ones, and the request for those who hold the root keys
+    Rotate(Rotate),
+    /// Remove the node's keys that the roster retired or revoked
+    Tidy(Tidy),
     /// Make the offline key that opens sealed copies; keep its file away from this machine
     Offline {
         /// Folder for the secret half: a USB stick, not this disk
@@ -127,6 +132,8 @@ impl Keys {
     pub(super) fn run(&self, folder: &Path) -> Result<(), Trouble> {
         let home = home_of(folder)?;
         match self {
+            Self::Rotate(rotate) => rotate.run(folder, &home)?,
+            Self::Tidy(tidy) => tidy.run(&home)?,
             Self::Offline { stick } => {
                 let secret = backup::make_offline_key(&home, stick).map_err(trouble)?;
                 println!("The offline key is {}. Keep it away from this machine, twice:", secret.display());

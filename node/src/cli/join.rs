@@ -1,24 +1,27 @@
 //! `cuadra join`: writes the member request again, or takes the roster that the federation sent.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args;
 use protocol::ids::FederationId;
-use protocol::roster::{Added, Member, RosterChain, RosterError, SignedRoster};
+use protocol::roster::{Added, RosterChain, RosterError, SignedRoster};
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::answer::Tell as _;
+use super::fetch::{fetch, is_address};
 use super::init::roster_roles;
 use super::request::MemberRequest;
 use super::roster::read_chain;
 use super::{Exit, Trouble, read_config};
-use crate::home::{Home, Rosters, write_whole};
+use crate::home::{Home, Rosters, decode_chain_file, write_whole};
+use crate::rotation::own_member;
 
 #[derive(Debug, Args)]
 pub(super) struct Join {
-    /// The roster file that the federation sent; without it, the member request is written
-    roster: Option<PathBuf>,
+    /// The roster file that the federation sent, or http://HOST:PORT of a node that has it; without it,
+    /// the member request is written
+    roster: Option<String>,
     /// The federation's id, as you were told it (by telephone, on paper): 64 hexadecimal digits
     #[arg(long, value_name = "ID")]
     federation: Option<FederationId>,
@@ -42,7 +45,7 @@ impl Join {
                     let bad = || Trouble::new(Exit::Usage, format!("“{peer}” is not NAME=HOST:PORT."));
                     peers.push(peer.split_once('=').ok_or_else(bad)?);
                 }
-                let versions = read_chain(roster)?;
+                let versions = versions_in(roster)?;
                 confirm(&home, &versions, self.federation)?;
                 let taken = take_roster(&home, versions)?;
                 add_peers(&folder.join("cuadra.toml"), &peers)?;
@@ -94,6 +97,16 @@ pub(crate) fn add_peers(path: &Path, peers: &[(&str, &str)]) -> Result<(), Troub
     write_whole(path, text.as_bytes()).tell(Exit::Store, failed)
 }
 
+/// The versions in a file or at an address.
+fn versions_in(roster: &str) -> Result<Vec<SignedRoster>, Trouble> {
+    if !is_address(roster) {
+        return read_chain(Path::new(roster));
+    }
+    let bytes = fetch(roster)
+        .tell(Exit::Network, format!("The roster at {roster} could not be fetched; nothing was changed."))?;
+    decode_chain_file(&bytes).tell(Exit::Roster, format!("What is at {roster} is not a roster file."))
+}
+
 /// What came of a roster file.
 pub(crate) struct TakenRoster {
     rosters: Rosters,
@@ -119,7 +132,7 @@ pub(crate) fn take_roster(home: &Home, versions: Vec<SignedRoster>) -> Result<Ta
 
 fn say_result(home: &Home, taken: &TakenRoster) -> Result<(), Trouble> {
     let Some(chain) = taken.rosters.chain() else { return Ok(()) };
-    let keys = home.keys().tell(Exit::Roster, "The node's keys cannot be used.")?;
+    let ring = home.keyring().tell(Exit::Roster, "The node's keys cannot be used.")?;
     if taken.forks > 0 {
         println!(
             "Warning: the file has versions that contradict those that are held. The one in force stays;"
@@ -127,7 +140,7 @@ fn say_result(home: &Home, taken: &TakenRoster) -> Result<(), Trouble> {
         println!("tell the holders of the root keys.");
     }
     println!("{} new version(s) taken; version {} is in force.", taken.new, chain.head().version);
-    match own_member(chain, &keys.envelope.verifying_key().to_bytes()) {
+    match own_member(chain, &ring) {
         Some(member) => println!("This node is listed as “{}”. It can start: cuadra run", member.name),
         None => {
             println!("This node is not listed in it yet: send member-request.json to the holders of the");
@@ -135,11 +148,6 @@ fn say_result(home: &Home, taken: &TakenRoster) -> Result<(), Trouble> {
         }
     }
     Ok(())
-}
-
-/// The member that has this envelope key.
-pub(crate) fn own_member<'a>(chain: &'a RosterChain, envelope: &[u8; 32]) -> Option<&'a Member> {
-    chain.head().members().iter().find(|member| member.keys.iter().any(|key| key.public == *envelope))
 }
 
 /// The first roster decides which federation a node belongs to, so a person compares its id.

@@ -122,20 +122,27 @@ fn key(index: u16, purpose: KeyPurpose, public: [u8; 32]) -> MemberKey {
 
 fn proven(public: &[u8], proof: &[u8], message: &[u8]) -> Result<[u8; 32], RequestError> {
     let bytes: [u8; 32] = public.try_into().map_err(|_| RequestError::Proof)?;
-    let key = VerifyingKey::from_bytes(&bytes).map_err(|_| RequestError::Proof)?;
-    let signature = Signature::from_slice(proof).map_err(|_| RequestError::Proof)?;
-    key.verify_strict(message, &signature).map_err(|_| RequestError::Proof)?;
-    Ok(bytes)
+    if proves(&bytes, proof, message) { Ok(bytes) } else { Err(RequestError::Proof) }
 }
 
-mod hex_bytes {
+/// True if the holder of this key signed the message.
+pub(super) fn proves(public: &[u8; 32], proof: &[u8], message: &[u8]) -> bool {
+    let Ok(key) = VerifyingKey::from_bytes(public) else { return false };
+    let Ok(signature) = Signature::from_slice(proof) else { return false };
+    key.verify_strict(message, &signature).is_ok()
+}
+
+/// Bytes in a file for people: hex.
+pub(super) mod hex_bytes {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::cli) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(bytes))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(in crate::cli) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
         hex::decode(text.as_ref()).map_err(serde::de::Error::custom)
     }

@@ -2,6 +2,8 @@
 //! done on a machine that never sees a network.
 
 mod edit;
+mod file;
+mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -9,13 +11,15 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use protocol::ids::{FederationId, Millis};
-use protocol::roster::{KeyState, Role, RootKey, RosterBody, RosterChain, SignedRoster};
+use protocol::roster::{KeyState, MemberKey, Role, RootKey, RosterBody, RosterChain, SignedRoster};
 
 use super::answer::Tell as _;
 use super::request::MemberRequest;
 use super::{Exit, Trouble};
-use crate::home::{decode_chain_file, encode_chain_file, read_signing_key, write_signing_key, write_whole};
-pub(crate) use edit::{Candidate, admit, next_version};
+use crate::home::{purpose_name, read_signing_key, write_signing_key};
+pub(crate) use edit::{Candidate, admit};
+pub(crate) use file::read_chain;
+use file::{ChainFile, write_chain};
 
 /// The rules that new federations start with.
 const RULES_VERSION: u16 = 1;
@@ -29,8 +33,20 @@ pub(super) enum RosterCommand {
     Admit(Admit),
     /// Write the next version with a member expelled: all its keys revoked
     Expel(Expel),
+    /// Write the next version with new keys of a member beside its old ones
+    Rotate(keys::Rotate),
+    /// Write the next version with the old keys of a member retired
+    Retire(keys::Retire),
+    /// Write the next version unchanged but for its dates; joins versions that contradict each other
+    Renew(keys::Renew),
+    /// Make one more root key, for somebody who will hold it
+    Key(keys::Key),
+    /// Write the next version with other root keys or another threshold
+    Root(keys::Root),
     /// Add one signature to the newest version
     Sign(Sign),
+    /// Take versions and signatures from other roster files into this one
+    Add(keys::Add),
     /// Show what a roster file says and who signed it
     Show(Show),
 }
@@ -107,7 +123,13 @@ impl RosterCommand {
             Self::Create(create) => create.run(),
             Self::Admit(admit) => admit.run(),
             Self::Expel(expel) => expel.run(),
+            Self::Rotate(rotate) => rotate.run(),
+            Self::Retire(retire) => retire.run(),
+            Self::Renew(renew) => renew.run(),
+            Self::Key(key) => key.run(),
+            Self::Root(root) => root.run(),
             Self::Sign(sign) => sign.run(),
+            Self::Add(add) => add.run(),
             Self::Show(show) => show.run(),
         }
     }
@@ -204,11 +226,7 @@ impl Expel {
     fn run(&self) -> Result<(), Trouble> {
         let mut file = ChainFile::read(&self.roster)?;
         let mut body = file.next_body(self.days)?;
-        let named = |name: &str, id: String| name == self.member || id == self.member;
-        let Some(member) = body.members.iter_mut().find(|m| named(&m.name, m.id.to_string())) else {
-            let what = format!("No member of this roster is called “{}”.", self.member);
-            return Err(Trouble::new(Exit::Failed, what));
-        };
+        let member = edit::named(&mut body, &self.member).map_err(refuse)?;
         member.codes.clear();
         member.keys.iter_mut().for_each(|key| key.state = KeyState::Revoked);
         file.add_draft(body, &self.roster)?;
@@ -255,7 +273,13 @@ impl Show {
             file.say_what_is_missing(&self.roster);
         }
         let newest = file.draft.as_ref().and_then(|draft| draft.unverified_body().ok());
-        show_members(newest.as_ref().unwrap_or(file.chain.head()));
+        let newest = newest.as_ref().unwrap_or(file.chain.head());
+        keys::show_roots(newest);
+        show_members(newest);
+        for fork in file.chain.forks().iter().filter_map(|hash| file.chain.get(hash)) {
+            println!();
+            println!("WARNING: the root keys signed another version {} too: {}", fork.version, fork.hash());
+        }
         Ok(())
     }
 }
@@ -291,82 +315,19 @@ fn show_members(body: &RosterBody) {
         if !near.is_empty() {
             println!("  neighbours: {}", near.join(", "));
         }
+        let keys: Vec<String> = member.keys.iter().map(key_words).collect();
+        println!("  keys: {}", keys.join(", "));
         println!("  {}", member.id);
     }
 }
 
-/// A roster file: versions that are in force, and at its end perhaps one that lacks signatures.
-struct ChainFile {
-    chain: RosterChain,
-    draft: Option<SignedRoster>,
-}
-
-impl ChainFile {
-    fn read(path: &Path) -> Result<Self, Trouble> {
-        let mut versions = read_chain(path)?.into_iter();
-        let spoiled = || Trouble::new(Exit::Roster, format!("{} is not a valid roster.", path.display()));
-        let genesis = versions.next().ok_or_else(spoiled)?;
-        let mut chain = RosterChain::start(genesis).map_err(|error| spoiled().because(&error))?;
-        let mut draft = None;
-        while let Some(signed) = versions.next() {
-            match chain.add(signed.clone()) {
-                Ok(_) => {}
-                Err(protocol::roster::RosterError::Signatures { .. }) if versions.len() == 0 => {
-                    draft = Some(signed);
-                }
-                Err(error) => return Err(spoiled().because(&error)),
-            }
-        }
-        Ok(Self { chain, draft })
-    }
-
-    fn next_body(&self, days: u64) -> Result<RosterBody, Trouble> {
-        if self.draft.is_some() {
-            let what = "This file ends in a version that still lacks signatures; nothing was changed.";
-            return Err(
-                Trouble::new(Exit::Failed, what).hint("Sign that one first: cuadra roster sign --key FILE")
-            );
-        }
-        Ok(next_version(&self.chain, now(), Millis(days.max(1) * DAY_MS)))
-    }
-
-    fn add_draft(&mut self, mut body: RosterBody, path: &Path) -> Result<(), Trouble> {
-        body.sort();
-        self.draft = Some(SignedRoster::unsigned(&body));
-        self.write(path)
-    }
-
-    fn write(&self, path: &Path) -> Result<(), Trouble> {
-        let held = self.chain.versions_after(0).into_iter().cloned();
-        write_chain(path, &held.chain(self.draft.clone()).collect::<Vec<_>>())
-    }
-
-    fn say_what_is_missing(&self, path: &Path) {
-        let Some(draft) = &self.draft else { return };
-        match self.chain.clone().add(draft.clone()) {
-            Ok(_) => println!(
-                "It is signed. Send it to every member; they take it with: cuadra join {}",
-                path.display()
-            ),
-            Err(error) => {
-                println!("Not in force yet: {error}.");
-                println!(
-                    "Each holder of a root key signs with: cuadra roster sign --key FILE --roster {}",
-                    path.display()
-                );
-            }
-        }
-    }
-}
-
-/// Reads the versions in a roster file, unverified.
-pub(crate) fn read_chain(path: &Path) -> Result<Vec<SignedRoster>, Trouble> {
-    let bytes = std::fs::read(path).tell(Exit::Roster, format!("{} cannot be read.", path.display()))?;
-    decode_chain_file(&bytes).tell(Exit::Roster, format!("{} is not a roster file.", path.display()))
-}
-
-fn write_chain(path: &Path, versions: &[SignedRoster]) -> Result<(), Trouble> {
-    write_whole(path, &encode_chain_file(versions)).tell(Exit::Store, "The roster could not be written.")
+fn key_words(key: &MemberKey) -> String {
+    let state = match key.state {
+        KeyState::Active => "",
+        KeyState::Retired => " (retired)",
+        KeyState::Revoked => " (revoked)",
+    };
+    format!("{} {}{state}", purpose_name(key.purpose), key.index.0)
 }
 
 fn read_requests(paths: &[PathBuf]) -> Result<Vec<Candidate>, Trouble> {

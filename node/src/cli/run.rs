@@ -46,7 +46,8 @@ fn start_log(log: &Log) {
 
 fn explain(error: &RunError) -> Trouble {
     let (exit, hint) = match error {
-        RunError::Node(NodeError::Home(_) | NodeError::NoRoster | NodeError::NotListed) => {
+        RunError::OwnKeys(_)
+        | RunError::Node(NodeError::Home(_) | NodeError::NoRoster | NodeError::NotListed) => {
             (Exit::Roster, "`cuadra doctor` looks at everything and says what to do.")
         }
         RunError::Node(NodeError::Territory(_) | NodeError::TimeZone(..)) => {
@@ -63,7 +64,7 @@ fn explain(error: &RunError) -> Trouble {
             Exit::Network,
             "Another program may use the port (ss -lnp); cuadra.toml says which ports are used.",
         ),
-        RunError::Tls(_) | RunError::System(..) | RunError::PagesEnded => {
+        RunError::System(..) | RunError::PagesEnded => {
             (Exit::Failed, "Start it again; if that does not help, `cuadra doctor` may.")
         }
     };

@@ -95,6 +95,8 @@ impl Desk {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             roster_version: roster.version,
             roster_expired: roster.expired(self.store().now()),
+            roster_expires_ms: roster.expires.0,
+            roster_forked: !rosters.forks().is_empty(),
             invented_places: config.invented_places,
             writes: writes(self.store().locked()).to_owned(),
         }

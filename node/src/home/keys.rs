@@ -1,4 +1,4 @@
-//! The node's own keys, and key files in general: 32 secret bytes in hex.
+//! The node's first two keys, and key files in general: 32 secret bytes in hex.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::files::{HomeError, is_private, write_private};
 
-/// What the node signs with. Prints no secret.
+/// The two keys that a node begins with. Prints no secret.
 #[derive(Clone)]
 pub struct NodeKeys {
     /// Signs envelopes.
@@ -46,25 +46,35 @@ impl NodeKeys {
 
 /// Reads an Ed25519 key. Refuses a file that other users may read.
 pub fn read_signing_key(path: &Path) -> Result<SigningKey, HomeError> {
-    if !is_private(path).map_err(HomeError::read(path))? {
-        return Err(HomeError::Open(path.to_owned()));
-    }
-    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(HomeError::read(path))?);
-    let mut seed = Zeroizing::new([0; 32]);
-    hex::decode_to_slice(text.trim(), seed.as_mut()).map_err(|_| HomeError::Spoiled(path.to_owned()))?;
-    Ok(SigningKey::from_bytes(&seed))
+    Ok(SigningKey::from_bytes(&*read_secret(path)?))
 }
 
 /// Makes an Ed25519 key and keeps it in a new file.
 pub fn write_signing_key(path: &Path) -> Result<SigningKey, HomeError> {
+    Ok(SigningKey::from_bytes(&*write_secret(path)?))
+}
+
+/// Reads the 32 secret bytes of a key.
+pub(super) fn read_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, HomeError> {
+    if !is_private(path).map_err(HomeError::read(path))? {
+        return Err(HomeError::Open(path.to_owned()));
+    }
+    let text = Zeroizing::new(std::fs::read_to_string(path).map_err(HomeError::read(path))?);
+    let mut secret = Zeroizing::new([0; 32]);
+    hex::decode_to_slice(text.trim(), secret.as_mut()).map_err(|_| HomeError::Spoiled(path.to_owned()))?;
+    Ok(secret)
+}
+
+/// Draws 32 secret bytes and keeps them in a new file, on the disk before this returns.
+pub(super) fn write_secret(path: &Path) -> Result<Zeroizing<[u8; 32]>, HomeError> {
     if path.exists() {
         return Err(HomeError::KeyThere(path.to_owned()));
     }
-    let mut seed = Zeroizing::new([0; 32]);
-    getrandom::fill(seed.as_mut()).map_err(HomeError::Random)?;
-    let text = Zeroizing::new(format!("{}\n", hex::encode(seed.as_ref())));
+    let mut secret = Zeroizing::new([0; 32]);
+    getrandom::fill(secret.as_mut()).map_err(HomeError::Random)?;
+    let text = Zeroizing::new(format!("{}\n", hex::encode(secret.as_ref())));
     write_private(path, text.as_bytes())?;
-    Ok(SigningKey::from_bytes(&seed))
+    Ok(secret)
 }
 
 #[cfg(test)]

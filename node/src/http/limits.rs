@@ -32,6 +32,10 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// the web app makes pictures smaller first. Answered 408.
 pub const PICTURE_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// Signed roster versions in one answer, so that a stranger cannot ask for much with little. Cut after a
+/// whole version; whoever wants more asks again from there.
+pub const ROSTER_ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Connections at one time. A process may hold 20,000 descriptors on a common Linux; the store,
 /// the peers and the blobs need a few hundred. The next connection is closed at once.
 pub const CONNECTIONS_MAX: usize = 8_192;

@@ -4,23 +4,26 @@ use std::fmt::Write as _;
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use federation::close::CloseCode;
-use serde::Serialize;
+use protocol::roster::SignedRoster;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
 use super::error::{Problem, ProblemView};
+use super::limits::ROSTER_ANSWER_BYTES_MAX;
+use crate::home::encode_chain_file;
 use crate::store::{Queue, WriteError};
 use crate::views::PeerView;
 
 /// The JSON routes.
 pub(super) fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(health)).routes(routes!(metrics))
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(metrics)).routes(routes!(roster))
 }
 
 /// That the node can store what it is sent.
@@ -41,6 +44,38 @@ async fn health(State(app): State<App>) -> Result<Json<HealthView>, Problem> {
     // An empty job goes the way of every write: through the queue and a commit.
     app.desk.store().write(Queue::Urgent, |_| Ok::<(), WriteError>(())).await?;
     Ok(Json(HealthView { writes: true, last_event: app.desk.last_event().await? }))
+}
+
+/// Which versions are asked for.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Since {
+    /// Only versions above this one; all without it.
+    #[serde(default)]
+    pub after: u64,
+}
+
+/// The roster as a file, as `cuadra join` takes it. Whoever takes it verifies every version by itself, so
+/// it may travel over anything. Cut after a whole version where it grows long: ask again for what follows.
+#[utoipa::path(get, path = "/federation.roster", tag = "machine", params(Since), responses(
+    (status = 200, body = Vec<u8>, description = "Signed versions, oldest first",
+        content_type = "application/octet-stream"),
+))]
+async fn roster(State(app): State<App>, Query(since): Query<Since>) -> Response {
+    let rosters = app.desk.store().rosters();
+    let versions = within(rosters.versions_after(since.after), ROSTER_ANSWER_BYTES_MAX);
+    ([(CONTENT_TYPE, "application/octet-stream")], encode_chain_file(versions)).into_response()
+}
+
+/// As many versions from the beginning as stay within so many bytes, but one at least.
+fn within(versions: Vec<&SignedRoster>, bytes_max: usize) -> Vec<&SignedRoster> {
+    let mut bytes = 0;
+    let fits = |signed: &&SignedRoster| {
+        let first = bytes == 0;
+        bytes += signed.encode().len();
+        first || bytes <= bytes_max
+    };
+    versions.into_iter().take_while(fits).collect()
 }
 
 /// The node's numbers, in Prometheus' text form. No person and no incident is in them.
@@ -66,9 +101,25 @@ async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     for (queue, jobs) in ["urgent", "normal", "bulk"].iter().zip(app.desk.store().waiting()) {
         let _ = writeln!(text, "cuadra_store_jobs{{queue=\"{queue}\"}} {jobs}");
     }
+    write_roster(&mut text, &app);
     write_peers(&mut text, &app.desk.peers().await?);
     write_offences(&mut text, &app);
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+fn write_roster(text: &mut String, app: &App) {
+    let rosters = app.desk.store().rosters();
+    let (head, forks) = (rosters.head(), rosters.forks().len());
+    let expired = u8::from(head.expired(app.desk.store().now()));
+    let figures = [
+        ("cuadra_roster_version", "Version of the roster in force.", head.version),
+        ("cuadra_roster_expires_seconds", "Unix time at which it expires.", head.expires.0 / 1000),
+        ("cuadra_roster_expired", "1 once it has expired: a reminder, nothing stops.", u64::from(expired)),
+        ("cuadra_roster_forks", "Versions that the root keys signed beside it.", forks as u64),
+    ];
+    for (name, help, figure) in figures {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {figure}");
+    }
 }
 
 /// One figure of a peer.
@@ -127,5 +178,24 @@ fn write_offences(text: &mut String, app: &App) {
         for (code, count) in closed.filter(|(_, count)| *count > 0) {
             let _ = writeln!(text, "cuadra_peer_closed_total{{peer=\"{peer}\",code=\"{code:?}\"}} {count}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::fixture::Federation;
+
+    use super::*;
+
+    #[test]
+    fn long_chain_is_cut_after_a_whole_version_and_never_to_nothing() {
+        let mut federation = Federation::new(1);
+        federation.publish(|_| {});
+        federation.publish(|body| body.expires.0 += 1);
+        let all = federation.rosters.versions_after(0);
+        let one = all[0].encode().len();
+        let count = |bytes| within(federation.rosters.versions_after(0), bytes).len();
+        assert_eq!([count(0), count(one * 2), count(ROSTER_ANSWER_BYTES_MAX)], [1, 1, 3]);
+        assert_eq!(within(federation.rosters.versions_after(1), usize::MAX), all[1..]);
     }
 }

@@ -36,6 +36,8 @@ fn front(transport: Transport) -> Front {
         version: "0".into(),
         roster_version: 1,
         roster_expired: false,
+        roster_expires_ms: 1 << 50,
+        roster_forked: false,
         invented_places: true,
         writes: "everywhere".into(),
     };

@@ -10,6 +10,7 @@ use protocol::ids::MemberId;
 use protocol::roster::{Added, KeyPurpose, KeyState, Roster, RosterChain, RosterError, SignedRoster};
 use tokio::sync::{Mutex, watch};
 
+use super::OwnSide;
 use crate::home::{HomeError, Rosters};
 use crate::store::{Store, WriteError};
 
@@ -19,6 +20,7 @@ pub struct NodeRosters {
     files: Arc<Mutex<Rosters>>,
     store: Store,
     keys: AcceptedKeys,
+    own: OwnSide,
     head: watch::Sender<RosterHead>,
 }
 
@@ -42,11 +44,11 @@ pub enum TakeError {
 impl NodeRosters {
     /// Over the files and the store, which hold the same chain.
     #[must_use]
-    pub fn new(files: Rosters, store: Store) -> Self {
+    pub fn new(files: Rosters, store: Store, own: OwnSide) -> Self {
         let rosters = store.rosters();
         let keys = AcceptedKeys::new(accepted(rosters.head()));
         let head = watch::Sender::new(head_of(&rosters));
-        Self { files: Arc::new(Mutex::new(files)), store, keys, head }
+        Self { files: Arc::new(Mutex::new(files)), store, keys, own, head }
     }
 
     /// The TLS keys that the newest version accepts.
@@ -71,9 +73,13 @@ impl NodeRosters {
         }
     }
 
-    /// Takes versions that were put into the folder beside this process; true if there were any.
+    /// Takes versions that were put into the folder beside this process, and keys of this node; true if
+    /// there were any versions.
     pub async fn read_files(&self) -> Result<bool, TakeError> {
         let mut files = self.files.lock().await;
+        if let Err(error) = self.own.look() {
+            tracing::error!(%error, "the node's own keys could not be read again");
+        }
         let grown = files.read_new()?;
         if grown {
             self.put_in_force(&files).await?;
@@ -83,9 +89,16 @@ impl NodeRosters {
 
     async fn put_in_force(&self, files: &Rosters) -> Result<(), TakeError> {
         let Some(chain) = files.chain() else { return Ok(()) };
+        // Before anything is signed under it: it may name a new key of this node, or retire the old one.
+        if let Err(error) = self.own.follow(chain) {
+            tracing::error!(%error, "the node's own keys could not be read again");
+        }
         // Doors first: a revoked key's connections close while the rest is still being brought up to date.
         self.keys.replace(accepted(chain.head()));
         self.store.set_rosters(chain.clone()).await?;
+        if let Err(error) = self.own.sign_contact() {
+            tracing::error!(%error, "where this node is reached could not be signed again");
+        }
         self.head.send_replace(head_of(chain));
         tracing::info!(version = chain.head().version, "a newer roster is in force");
         Ok(())

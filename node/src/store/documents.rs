@@ -98,7 +98,11 @@ impl Tx<'_> {
             None => None,
         };
         let rosters = self.shared().rosters();
-        let envelope = match seal(draft, document.as_ref(), &self.writing.hand, &rosters) {
+        // Under the same roster that the envelope names: a key that it retires signs nothing any more.
+        let hand = self.shared().hand(&rosters, self.writing.incarnation);
+        let hand = hand.ok_or(SealError::Refused(Refusal::Key));
+        let sealed = hand.and_then(|hand| seal(draft, document.as_ref(), &hand, &rosters));
+        let envelope = match sealed {
             Ok(envelope) => envelope,
             Err(error) => {
                 // The document is as it was; keep it for the next try.

@@ -95,7 +95,7 @@ impl Store {
 impl Tx<'_> {
     /// At opening: under another generation than last time it was restored.
     pub(super) fn open_generation(&mut self) -> Result<(), WriteError> {
-        let (now, last) = (self.writing.hand.incarnation, self.reader().incarnation()?);
+        let (now, last) = (self.writing.incarnation, self.reader().incarnation()?);
         self.begin_generation(now)?;
         if last.is_some_and(|last| last != now) {
             self.lock_all(Lock::Restored)?;
@@ -110,7 +110,7 @@ impl Tx<'_> {
         let sql = "INSERT OR REPLACE INTO meta (name, value) VALUES ('incarnation', ?1)";
         self.db().execute(sql, params![generation.0.to_be_bytes()])?;
         // Its mark is on the disk: should this job be undone, the new one is as good as the old.
-        self.writing.hand.incarnation = generation;
+        self.writing.incarnation = generation;
         Ok(())
     }
 

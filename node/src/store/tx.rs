@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use protocol::author::Hand;
 use protocol::envelope::AdmittedEnvelope;
-use protocol::ids::{DocId, MemberId, Millis, Pseudonym};
+use protocol::ids::{DocId, Incarnation, MemberId, Millis, Pseudonym};
 use protocol::roster::RosterChain;
 use rusqlite::{Connection, params};
 use tokio::sync::{broadcast, watch};
@@ -22,7 +21,8 @@ pub(super) struct Writing {
     pub(super) db: Connection,
     pub(super) keys: Connection,
     pub(super) shared: Arc<Shared>,
-    pub(super) hand: Hand,
+    /// This node's generation.
+    pub(super) incarnation: Incarnation,
     pub(super) documents: Cache,
     pub(super) clock: Clock,
     pub(super) commits: broadcast::Sender<Committed>,

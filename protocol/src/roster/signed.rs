@@ -73,6 +73,23 @@ impl SignedRoster {
         self.signatures.sort_unstable_by_key(|signed| signed.key);
     }
 
+    /// Takes good signatures that another copy of the same version has and this one lacks; true if there
+    /// were any.
+    pub fn take_signatures(&mut self, other: &SignedRoster) -> bool {
+        let message = self.message();
+        let good = |signed: &&RootSignature| verifies(signed, &message);
+        let mut grown = false;
+        for theirs in other.signatures.iter().filter(good) {
+            if !self.signatures.iter().filter(good).any(|held| held.key == theirs.key) {
+                self.signatures.retain(|held| held.key != theirs.key);
+                self.signatures.push(theirs.clone());
+                grown = true;
+            }
+        }
+        self.signatures.sort_unstable_by_key(|signed| signed.key);
+        grown
+    }
+
     /// SHA-256 of the signed bytes; signatures do not change it.
     #[must_use]
     pub fn hash(&self) -> RosterHash {

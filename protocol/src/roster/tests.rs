@@ -209,6 +209,38 @@ fn new_root_keys_need_the_old_threshold_and_their_own() {
 }
 
 #[test]
+fn copies_that_were_signed_apart_become_one_that_all_signed() {
+    let mut chain = chain();
+    let mut one = sign(next(&chain), &[201]);
+    let mut other = sign(next(&chain), &[203]);
+    other.signatures[0].signature[7] ^= 1;
+    assert!(!one.take_signatures(&other), "a bad signature is not taken");
+    assert!(one.take_signatures(&sign(next(&chain), &[203])));
+    assert!(!one.take_signatures(&sign(next(&chain), &[203])), "nothing is new");
+    assert!(other.take_signatures(&one), "a bad one gives way to a good one");
+    assert_eq!(other.signers(&chain.head().root_keys).len(), 2);
+    let later = RosterBody { issued: Millis(1_001), ..next(&chain) };
+    assert!(!one.take_signatures(&sign(later, &[202])), "of another version");
+    assert_eq!(chain.add(one), Ok(Added::Head));
+}
+
+#[test]
+fn draft_that_could_never_be_in_force_is_known_before_anybody_signs_it() {
+    let chain = chain();
+    let unsigned = |change: &dyn Fn(&mut RosterBody)| {
+        let mut body = next(&chain);
+        change(&mut body);
+        chain.check_unsigned(&sign(body, &[]))
+    };
+    assert_eq!(unsigned(&|_| {}), Ok(()));
+    assert_eq!(unsigned(&|body| body.threshold = 9), Err(RosterError::Threshold));
+    let dropped = unsigned(&|body| named(body, 1).keys.truncate(1));
+    assert_eq!(dropped, Err(RosterError::Member(MemberId([1; 32]), MemberFault::KeyChanged(2))));
+    let unknown = unsigned(&|body| body.previous = vec![RosterHash([7; 32])]);
+    assert_eq!(unknown, Err(RosterError::UnknownPrevious));
+}
+
+#[test]
 fn longer_branch_of_rotated_out_keys_never_takes_over() {
     let mut chain = chain();
     let mut thief = chain.clone();

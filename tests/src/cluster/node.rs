@@ -160,6 +160,13 @@ impl Node {
         cuadra_after(&before, &self.folder, arguments)
     }
 
+    /// Runs a command of the program at this node that must fail; gives all that it said.
+    #[must_use]
+    pub fn cuadra_refused(&self, arguments: &[&str]) -> String {
+        let before = self.disk.as_ref().map(SmallDisk::enter).unwrap_or_default();
+        super::process::cuadra_refused(&before, &self.folder, arguments)
+    }
+
     /// A code that makes a resident.
     #[must_use]
     pub fn resident_code(&self) -> String {

@@ -42,6 +42,23 @@ pub fn cuadra(folder: &Path, arguments: &[&str]) -> String {
 /// The same, with other words before the program's name.
 #[must_use]
 pub fn cuadra_after(before: &[String], folder: &Path, arguments: &[&str]) -> String {
+    let output = output_of(before, folder, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "cuadra {}: {said}", arguments.join(" "));
+    String::from_utf8(output.stdout).expect("it prints UTF-8")
+}
+
+/// Runs a command that must fail; gives all that it said.
+#[must_use]
+pub fn cuadra_refused(before: &[String], folder: &Path, arguments: &[&str]) -> String {
+    let output = output_of(before, folder, arguments);
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8(said).expect("it prints UTF-8");
+    assert!(!output.status.success(), "cuadra {} did not fail: {said}", arguments.join(" "));
+    said
+}
+
+fn output_of(before: &[String], folder: &Path, arguments: &[&str]) -> std::process::Output {
     let mut command = match before {
         [program, rest @ ..] => {
             let mut command = std::process::Command::new(program);
@@ -50,16 +67,13 @@ pub fn cuadra_after(before: &[String], folder: &Path, arguments: &[&str]) -> Str
         }
         [] => std::process::Command::new(cuadra_binary()),
     };
-    let output = command
+    command
         .arg("--folder")
         .arg(folder)
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .expect("the program starts");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cuadra {}: {said}", arguments.join(" "));
-    String::from_utf8(output.stdout).expect("it prints UTF-8")
+        .expect("the program starts")
 }
 
 /// A running node.

@@ -11,7 +11,12 @@ pub const DEADLINE: Duration = Duration::from_secs(45);
 const LOOK_EVERY: Duration = Duration::from_millis(40);
 
 /// Looks until `probe` gives something; fails with `what` after [`DEADLINE`].
-pub async fn wait_for<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn wait_for<T>(what: &str, probe: impl AsyncFnMut() -> Option<T>) -> T {
+    within(DEADLINE, what, probe).await
+}
+
+/// The same with a deadline that is itself what is promised.
+pub async fn within<T>(limit: Duration, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     let mut ticks = interval(LOOK_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -20,6 +25,6 @@ pub async fn wait_for<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) 
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(began.elapsed() < DEADLINE, "not within {} s: {what}", DEADLINE.as_secs());
+        assert!(began.elapsed() < limit, "not within {} s: {what}", limit.as_secs());
     }
 }

@@ -8,11 +8,12 @@ use std::path::Path;
 use config::settings::Tls;
 use config::{Config, PeerName};
 use protocol::ids::Millis;
-use protocol::roster::RosterChain;
+use protocol::roster::{KeyPurpose, RosterChain};
 
 use super::Found;
-use crate::home::Home;
-use crate::open::{address_file, own_member};
+use crate::home::{Home, purpose_name};
+use crate::open::address_file;
+use crate::rotation::{Place, Standing, own_member, standings};
 use crate::store::{check_files, machine_clock};
 
 /// Below this the disk counts as nearly full.
@@ -74,7 +75,7 @@ fn rights(folder: &Path) -> Found {
 }
 
 fn keys(home: &Home) -> Found {
-    match home.keys() {
+    match home.keyring() {
         Ok(_) => Found::Good("the node's keys".into()),
         Err(error) => bad(
             format!("the node's keys: {}", words(&error)),
@@ -93,20 +94,67 @@ fn roster(home: &Home) -> Vec<Found> {
         return vec![bad("the node belongs to no federation yet".into(), todo)];
     };
     let mut found = vec![membership(home, chain), renewal(chain)];
+    found.extend(rotation(home, chain));
     if !chain.forks().is_empty() {
         found.push(bad(
             "the federation's root keys signed two different rosters".into(),
-            "Call the holders of the root keys: one of them may be in wrong hands. They can join both.",
+            "Call the holders of the root keys: one of them may be in wrong hands. They join both: cuadra roster add, then cuadra roster renew",
         ));
     }
     found
 }
 
+/// How far the rotation of this node's keys has come, and what comes next.
+fn rotation(home: &Home, chain: &RosterChain) -> Vec<Found> {
+    let Ok(ring) = home.keyring() else { return Vec::new() };
+    let Some(member) = own_member(chain, &ring).filter(|member| member.is_good()) else { return Vec::new() };
+    standings(member, &ring).iter().flat_map(|standing| place(standing, &member.name)).collect()
+}
+
+fn place(standing: &Standing, name: &str) -> Vec<Found> {
+    let what = format!("{} key", purpose_name(standing.purpose));
+    let place = match standing.place {
+        Place::Settled => Found::Good(format!("{what}: the roster lists the one that is here")),
+        Place::AskedFor => Found::Warning(
+            format!("{what}: a new one is here that the roster does not list yet; the old one is used"),
+            "Send rotation-request.json to the holders of the root keys (cuadra keys rotate writes it again). They run: cuadra roster rotate"
+                .into(),
+        ),
+        Place::Overlap => Found::Warning(
+            format!("{what}: the new one is used, and the old one is still good"),
+            format!(
+                "When every node has this roster, the holders of the root keys run: \
+                 cuadra roster retire \"{name}\""
+            ),
+        ),
+        Place::NewestLost => Found::Warning(
+            format!("{what}: the newest that the roster lists is not here; an older one is used"),
+            "Put secrets/ back from your copy of the keys, or ask for another one: cuadra keys rotate".into(),
+        ),
+        Place::Lost => bad(
+            format!("{what}: none that the roster lists as active is here"),
+            "Put secrets/ back from your newest copy of the keys, or call the holders of the root keys.",
+        ),
+    };
+    let mut found = vec![place];
+    if !standing.done.is_empty() {
+        let files: Vec<String> =
+            standing.done.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
+        let why = if standing.purpose == KeyPurpose::Tls {
+            "kept, so that nodes that slept still find this one"
+        } else {
+            "signs nothing any more; cuadra keys tidy removes it"
+        };
+        found.push(Found::Good(format!("{what} replaced: {} ({why})", files.join(", "))));
+    }
+    found
+}
+
 fn membership(home: &Home, chain: &RosterChain) -> Found {
-    let Ok(keys) = home.keys() else {
+    let Ok(ring) = home.keyring() else {
         return bad("membership cannot be checked without keys".into(), "See above.");
     };
-    match own_member(chain, &keys.envelope.verifying_key().to_bytes()) {
+    match own_member(chain, &ring) {
         Some(member) if member.is_good() => {
             Found::Good(format!("listed in the federation as “{}”", member.name))
         }

@@ -77,6 +77,7 @@ fn every_route_of_the_plan_is_described() {
         "GET /api/v1/events",
         "GET /health",
         "GET /metrics",
+        "GET /federation.roster",
         "GET /api/v1/openapi.json",
     ] {
         let (method, path) = line.split_once(' ').unwrap();

@@ -15,6 +15,8 @@ fn chrome(lang: Lang, path: &str, roles: &[&str], who: Option<WhoView>) -> Chrom
         version: "0.1.0".to_owned(),
         roster_version: 3,
         roster_expired: false,
+        roster_expires_ms: 1 << 50,
+        roster_forked: false,
         invented_places: true,
         writes: "everywhere".into(),
     };
