@@ -39,6 +39,7 @@ mod rebuild;
 mod schema;
 pub mod seal;
 mod shelf;
+mod spare;
 mod tx;
 mod writer;
 
@@ -63,6 +64,7 @@ use limits::{
 };
 use reader::{Pair, Readers};
 use seal::Key;
+use spare::SpareKeys;
 use writer::Queues;
 
 /// What time it is; handed in so that tests and fills can say.
@@ -154,7 +156,8 @@ struct Inner {
     folder: PathBuf,
     pages_max: Option<u32>,
     has_ballast: bool,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    spare: Arc<SpareKeys>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Store {
@@ -209,18 +212,27 @@ impl Store {
             fail_at: None,
         };
         catch_up_with_rosters(&mut writing)?;
-        let thread = std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn({
-                let queues = queues.clone();
-                move || writer::run(&queues, &mut writing)
-            })
-            .map_err(|source| OpenError::Path { path: folder.clone(), source })?;
-        let thread = Mutex::new(Some(thread));
+        let thread = {
+            let queues = queues.clone();
+            start_thread("store-writer", &folder, move || writer::run(&queues, &mut writing))?
+        };
+        let (spare, keys_thread) = SpareKeys::start(&folder)?;
+        let threads = Mutex::new(vec![thread, keys_thread]);
         let readers = Readers::new(readers, shared.clone());
         let has_ballast = ballast_bytes > 0;
-        let inner =
-            Inner { shared, queues, readers, commits, fatal, clock, folder, pages_max, has_ballast, thread };
+        let inner = Inner {
+            shared,
+            queues,
+            readers,
+            commits,
+            fatal,
+            clock,
+            folder,
+            pages_max,
+            has_ballast,
+            spare,
+            threads,
+        };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -368,13 +380,13 @@ impl Store {
 impl Inner {
     fn stop(&self) {
         self.queues.stop();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // A job may hold the last clone; the thread then ends by itself once the queues are empty.
-        let others = thread.filter(|thread| thread.thread().id() != std::thread::current().id());
-        if let Some(thread) = others
-            && thread.join().is_err()
-        {
-            tracing::error!("the store's writer panicked");
+        self.spare.stop();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A job may hold the last clone; the writer then ends by itself once the queues are empty.
+            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
         }
     }
 }
@@ -383,6 +395,16 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A thread of the store in this folder.
+fn start_thread(
+    name: &str,
+    folder: &Path,
+    work: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, OpenError> {
+    let started = std::thread::Builder::new().name(name.into()).spawn(work);
+    started.map_err(|source| OpenError::Path { path: folder.to_owned(), source })
 }
 
 /// What hangs on the roster is made anew if the roster changed while that was not finished.
@@ -405,23 +427,24 @@ fn catch_up_with_rosters(writing: &mut tx::Writing) -> Result<(), WriteError> {
 }
 
 fn connect(folder: &Path) -> Result<Pair, OpenError> {
-    let open = |name: &str| -> Result<Connection, OpenError> {
-        let db = Connection::open(folder.join(name))?;
-        db.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
-        db.set_prepared_statement_cache_capacity(128);
-        db.pragma_update(None, "journal_mode", "WAL")?;
-        db.pragma_update(None, "synchronous", "FULL")?;
-        db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
-        db.pragma_update(None, "foreign_keys", true)?;
-        db.pragma_update(None, "secure_delete", true)?;
-        db.pragma_update(None, "trusted_schema", false)?;
-        // What undoes a job lies in memory; as a file it would be written twice over for every alert.
-        db.pragma_update(None, "temp_store", "MEMORY")?;
-        // Plans do not follow bound values, so that statements are never prepared again for them.
-        db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        Ok(db)
-    };
-    Ok(Pair { db: open("node.db")?, keys: open("keys.db")? })
+    Ok(Pair { db: connect_one(folder, "node.db")?, keys: connect_one(folder, "keys.db")? })
+}
+
+fn connect_one(folder: &Path, name: &str) -> Result<Connection, OpenError> {
+    let db = Connection::open(folder.join(name))?;
+    db.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+    db.set_prepared_statement_cache_capacity(128);
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    db.pragma_update(None, "synchronous", "FULL")?;
+    db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
+    db.pragma_update(None, "foreign_keys", true)?;
+    db.pragma_update(None, "secure_delete", true)?;
+    db.pragma_update(None, "trusted_schema", false)?;
+    // What undoes a job lies in memory; as a file it would be written twice over for every alert.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
+    // Plans do not follow bound values, so that statements are never prepared again for them.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(db)
 }
 
 /// Moves everything into the databases and cuts their write-ahead logs to nothing. A reader in the

@@ -51,8 +51,11 @@ fn kept_of(node: &Node, blob: &str) -> Vec<Vec<u8>> {
         let file = node.data().join("blobs").join(&blob[..2]).join(blob);
         std::fs::read(file).expect("a large blob is a file")
     });
+    let name: Vec<u8> = data
+        .query_row("SELECT key FROM blob WHERE id = ?1", params![id], |row| row.get(0))
+        .expect("the name of its key");
     let key: Vec<u8> = keys
-        .query_row("SELECT key FROM blob_key WHERE blob = ?1", params![id], |row| row.get(0))
+        .query_row("SELECT key FROM blob_key WHERE blob = ?1", params![name], |row| row.get(0))
         .expect("its key");
     // Pages of a database cut long values in pieces: any piece of the sealed bytes is looked for.
     let mut kept: Vec<Vec<u8>> = sealed.chunks_exact(48).map(<[u8]>::to_vec).collect();

@@ -15,7 +15,8 @@ use rusqlite::{OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use crate::store::reader::Reader;
-use crate::store::seal::{Key, random};
+use crate::store::seal::random;
+use crate::store::spare::NamedKey;
 use crate::store::tx::Tx;
 use crate::store::{Store, WriteError};
 
@@ -23,7 +24,7 @@ use crate::store::{Store, WriteError};
 #[derive(Clone)]
 pub struct StagedBlob {
     id: BlobId,
-    key: Key,
+    key: NamedKey,
     bytes: usize,
     /// What is kept beside the log; none for one in the folder.
     sealed: Option<Vec<u8>>,
@@ -92,7 +93,7 @@ impl Store {
 
     /// Seals content that another node sent; the caller compares [`StagedBlob::id`] with what was asked.
     pub async fn stage(&self, salt: [u8; 32], content: Vec<u8>) -> Result<StagedBlob, WriteError> {
-        let (blob, sealed) = stage(salt, &content);
+        let (blob, sealed) = stage(self.inner.spare.take(), salt, &content);
         let Some(sealed) = sealed else { return Ok(blob) };
         let path = file_of(&self.inner.shared.blobs, blob.id);
         let written = tokio::task::spawn_blocking(move || write_file(&path, &sealed)).await;
@@ -113,11 +114,13 @@ impl Tx<'_> {
         if gone || self.reader().has_blob(&blob.id)? {
             return Ok(());
         }
-        self.keys().add_blob(&blob.id.0, &blob.key)?;
+        if !blob.key.stored {
+            self.keys().add_blob(&blob.key.name, &blob.key.key)?;
+        }
         let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
         self.db()
-            .prepare_cached("INSERT INTO blob (id, bytes, sealed, doc) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![blob.id.0, bytes, blob.sealed, doc.map(|doc| doc.0)])?;
+            .prepare_cached("INSERT INTO blob (id, bytes, sealed, doc, key) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![blob.id.0, bytes, blob.sealed, doc.map(|doc| doc.0), blob.key.name])?;
         self.db().prepare_cached("DELETE FROM blob_missing WHERE blob = ?1")?.execute(params![blob.id.0])?;
         Ok(())
     }
@@ -138,12 +141,13 @@ impl Reader<'_> {
 
     /// A blob, if it is here and its key was not erased.
     pub fn blob(&self, id: &BlobId) -> Result<Option<Blob>, WriteError> {
-        let sealed: Option<Option<Vec<u8>>> = self
+        let row: Option<(Option<Vec<u8>>, [u8; 32])> = self
             .db()
-            .prepare_cached("SELECT sealed FROM blob WHERE id = ?1")?
-            .query_row(params![id.0], |row| row.get(0))
+            .prepare_cached("SELECT sealed, key FROM blob WHERE id = ?1")?
+            .query_row(params![id.0], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let (Some(sealed), Some(key)) = (sealed, self.keys().blob(&id.0)?) else { return Ok(None) };
+        let Some((sealed, name)) = row else { return Ok(None) };
+        let Some(key) = self.keys().blob(&name)? else { return Ok(None) };
         let sealed = match sealed {
             Some(sealed) => sealed,
             None => match std::fs::read(file_of(&self.shared().blobs, *id)) {
@@ -175,9 +179,9 @@ impl Reader<'_> {
 }
 
 /// The blob, and for a large one what its file is to hold.
-fn stage(salt: [u8; 32], content: &[u8]) -> (StagedBlob, Option<Vec<u8>>) {
-    let (id, key, bytes) = (commitment(&salt, content), Key::fresh(), content.len());
-    let sealed = key.seal(&id.0, &[&salt, content].concat());
+fn stage(key: NamedKey, salt: [u8; 32], content: &[u8]) -> (StagedBlob, Option<Vec<u8>>) {
+    let (id, bytes) = (commitment(&salt, content), content.len());
+    let sealed = key.key.seal(&id.0, &[&salt, content].concat());
     if bytes <= BLOB_INLINE_BYTES_MAX {
         (StagedBlob { id, key, bytes, sealed: Some(sealed) }, None)
     } else {

@@ -35,12 +35,13 @@ pub fn forget_unreadable(folder: &Path) -> Result<u64, WriteError> {
     let tx = pair.db.transaction()?;
     let mut lost: Vec<[u8; 32]> = Vec::new();
     {
-        let mut select = tx.prepare("SELECT id, sealed FROM blob")?;
+        let mut select = tx.prepare("SELECT id, sealed, key FROM blob")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let (id, sealed): ([u8; 32], Option<Vec<u8>>) = (row.get(0)?, row.get(1)?);
+            let name: [u8; 32] = row.get(2)?;
             let sealed = sealed.or_else(|| std::fs::read(file_of(&files, BlobId(id))).ok());
-            let key = keys.blob(&id)?;
+            let key = keys.blob(&name)?;
             if key.zip(sealed).is_none_or(|(key, sealed)| key.open(&id, &sealed).is_err()) {
                 lost.push(id);
             }

@@ -13,7 +13,7 @@ use protocol::fold::Fold;
 use protocol::ids::{BlobId, DocId};
 use protocol::limits::BLOBS_NAMED_MAX;
 use protocol::operation::Operation;
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use crate::store::blobs::file_of;
 use crate::store::limits::ERASURES_AT_ONCE;
@@ -39,9 +39,10 @@ impl Tx<'_> {
 
     fn erase_blob(&mut self, doc: DocId, blob: BlobId) -> Result<(), WriteError> {
         let db = self.db();
-        let ours = db
-            .prepare_cached("DELETE FROM blob WHERE id = ?1 AND doc = ?2")?
-            .execute(params![blob.0, doc.0])?;
+        let key: Option<[u8; 32]> = db
+            .prepare_cached("DELETE FROM blob WHERE id = ?1 AND doc = ?2 RETURNING key")?
+            .query_row(params![blob.0, doc.0], |row| row.get(0))
+            .optional()?;
         for table in ["blob_use", "blob_missing"] {
             let sql = format!("DELETE FROM {table} WHERE blob = ?1 AND doc = ?2");
             db.prepare_cached(&sql)?.execute(params![blob.0, doc.0])?;
@@ -49,8 +50,8 @@ impl Tx<'_> {
         let new = db
             .prepare_cached("INSERT OR IGNORE INTO blob_gone (blob, doc, done) VALUES (?1, ?2, 0)")?
             .execute(params![blob.0, doc.0])?;
-        if ours > 0 {
-            self.keys().erase_blob(&blob.0)?;
+        if let Some(key) = &key {
+            self.keys().erase_blob(key)?;
             // Another document that names it may still have it from somebody else.
             self.db()
                 .prepare_cached(
@@ -61,7 +62,7 @@ impl Tx<'_> {
             let again = "UPDATE blob_gone SET done = 0 WHERE blob = ?1 AND doc = ?2";
             self.db().prepare_cached(again)?.execute(params![blob.0, doc.0])?;
         }
-        self.writing.job.erased |= new > 0 || ours > 0;
+        self.writing.job.erased |= new > 0 || key.is_some();
         Ok(())
     }
 

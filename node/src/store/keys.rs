@@ -24,9 +24,9 @@ impl<'a> Keys<'a> {
         self.one("SELECT key FROM person_key WHERE person = ?1", params![person])
     }
 
-    /// The key of a blob; absent for one that never was here or was erased.
-    pub fn blob(self, blob: &[u8; 32]) -> Result<Option<Key>, WriteError> {
-        self.one("SELECT key FROM blob_key WHERE blob = ?1", params![blob])
+    /// The key of a blob by its own name, as the blob's row has it; absent once erased.
+    pub fn blob(self, name: &[u8; 32]) -> Result<Option<Key>, WriteError> {
+        self.one("SELECT key FROM blob_key WHERE blob = ?1", params![name])
     }
 
     /// The node's secret of this name.
@@ -41,15 +41,15 @@ impl<'a> Keys<'a> {
         Ok(())
     }
 
-    pub(super) fn add_blob(self, blob: &[u8; 32], key: &Key) -> Result<(), WriteError> {
+    pub(super) fn add_blob(self, name: &[u8; 32], key: &Key) -> Result<(), WriteError> {
         let mut insert =
             self.db.prepare_cached("INSERT OR REPLACE INTO blob_key (blob, key) VALUES (?1, ?2)")?;
-        insert.execute(params![blob, key.as_bytes()])?;
+        insert.execute(params![name, key.as_bytes()])?;
         Ok(())
     }
 
-    pub(super) fn erase_blob(self, blob: &[u8; 32]) -> Result<(), WriteError> {
-        self.db.prepare_cached("DELETE FROM blob_key WHERE blob = ?1")?.execute(params![blob])?;
+    pub(super) fn erase_blob(self, name: &[u8; 32]) -> Result<(), WriteError> {
+        self.db.prepare_cached("DELETE FROM blob_key WHERE blob = ?1")?.execute(params![name])?;
         Ok(())
     }
 

@@ -61,3 +61,8 @@ pub const ERASURES_AT_ONCE: usize = 1_024;
 pub const ERASURE_RETRY_MS: u64 = 5_000;
 /// How often what erased people told is looked for in incidents that were closed meanwhile, in ms.
 pub const ERASURE_LOOK_MS: u64 = 10_000;
+/// Keys of blobs made and stored at once, ahead of need: 70 bytes each. All used up: a blob's own
+/// transaction stores its key, and waits for the disk twice.
+pub const SPARE_KEYS: usize = 512;
+/// Keys left at which more are made. Fewer: as above.
+pub const SPARE_KEYS_LOW: usize = 384;

@@ -12,6 +12,7 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0003.sql"),
     include_str!("schema/node_0004.sql"),
     include_str!("schema/node_0005.sql"),
+    include_str!("schema/node_0006.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
