@@ -69,7 +69,10 @@ impl Figures {
     pub fn json(&self, about: &About) -> Value {
         let row =
             |row: &Row| json!({ "work": row.work, "what": row.what, "unit": row.unit, "values": row.values });
-        let stopped = |one: &Unfinished| json!({ "work": one.work, "doing": one.doing, "seconds": one.seconds, "reached": one.reached, "of": one.of });
+        let stopped = |one: &Unfinished| {
+            let Unfinished { work, doing, seconds, reached, of } = one;
+            json!({ "work": work, "doing": doing, "seconds": seconds, "reached": reached, "of": of })
+        };
         json!({
             "system": about.system,
             "versions": about.crates.iter().map(|name| format!("{name} {}", version(name))).collect::<Vec<_>>(),
