@@ -195,6 +195,7 @@ fn check_blobs_fit(header: &Header, operation: &Operation) -> Result<(), Refusal
         | Operation::Media { .. }
         | Operation::Contribution { .. }
         | Operation::Dispute { .. }
+        | Operation::Relocate(_)
         | Operation::NoticeOpen(_)
         | Operation::NoticeUpdate(_)
         | Operation::NoticeCancel { .. } => true,
@@ -204,7 +205,6 @@ fn check_blobs_fit(header: &Header, operation: &Operation) -> Result<(), Refusal
         | Operation::Commit { .. }
         | Operation::Decline { .. }
         | Operation::Reclassify { .. }
-        | Operation::Relocate(_)
         | Operation::Refer { .. }
         | Operation::AnswerReferral { .. }
         | Operation::Absorb { .. }

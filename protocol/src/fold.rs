@@ -69,6 +69,8 @@ pub struct Matter {
     pub cell: Cell,
     /// The exact point, where it is shared.
     pub point: Option<Point>,
+    /// The envelope that says where, once that is not the genesis any more. Its blob has the exact place.
+    pub relocated: Option<EnvelopeId>,
 }
 
 /// What a document says.

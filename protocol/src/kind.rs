@@ -17,10 +17,12 @@ pub enum Urgency {
 }
 
 impl Urgency {
+    /// Every urgency, in the order of their bytes.
+    pub const ALL: [Urgency; 4] = [Self::Low, Self::Normal, Self::High, Self::Emergency];
     /// From its byte.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Low, Self::Normal, Self::High, Self::Emergency].into_iter().find(|u| *u as u8 == byte)
+        Self::ALL.into_iter().find(|urgency| *urgency as u8 == byte)
     }
     /// True for what goes on the urgent lane and rings.
     #[must_use]

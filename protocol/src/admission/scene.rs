@@ -182,6 +182,9 @@ impl Scene<'_> {
 
     fn judge_relocate(&self, relocate: &Relocate) -> Result<(), Refusal> {
         self.owner_only()?;
+        // The exact place of a person is for the responders alone.
+        let shared = self.header.blobs.iter().any(|blob| blob.class == BlobClass::Shared);
+        allowed(!shared, Refusal::Blobs)?;
         allowed(relocate.involved.iter().all(|member| self.is_other_member(member)), Refusal::NotAMember)?;
         let Operation::Open(open) = self.genesis()?.operation() else { return Err(Refusal::Operation) };
         let place = Kind::by_number(open.kind).is_some_and(|kind| kind.place);

@@ -2,10 +2,10 @@ use super::*;
 use crate::author::{Draft, SealError, seal};
 use crate::envelope::BlobRef;
 use crate::fixture::{Federation, Scribe, code, open, somebody};
-use crate::ids::{BlobId, Millis, Seq};
+use crate::ids::{BlobId, Cell, Millis, Seq};
 use crate::kind::Kind;
 use crate::operation::{
-    ContributionKind, HandoffReason, Measure, Outcome, ReopenReason, Response, Step, SummaryValue,
+    ContributionKind, HandoffReason, Measure, Outcome, Relocate, ReopenReason, Response, Step, SummaryValue,
 };
 
 const OWNER: usize = 0;
@@ -181,6 +181,11 @@ fn only_the_owner_shares_blobs_and_only_where_words_belong() {
     assert_eq!(seal(1, note(), BlobClass::Shared), Err(SealError::Refused(Refusal::Blobs)));
     let invite = Operation::Invite { member: federation.id(1) };
     assert_eq!(seal(0, invite, BlobClass::Responders), Err(SealError::Refused(Refusal::Blobs)));
+    let (code, cell) = (code(0), Cell(0));
+    let relocate =
+        || Operation::Relocate(Relocate { code, cell, involved: Vec::new(), point: None, by: by() });
+    assert_eq!(seal(0, relocate(), BlobClass::Responders), Ok(()), "the exact place is for responders");
+    assert_eq!(seal(0, relocate(), BlobClass::Shared), Err(SealError::Refused(Refusal::Blobs)));
 }
 
 /// Signs what no honest node would, with a member's real key.

@@ -10,9 +10,14 @@ use crate::operation::{Notice, Operation};
 
 type Reigns<'a> = [Vec<&'a AdmittedEnvelope>];
 
+/// What the owners wrote, oldest first.
+fn wrote<'a>(reigns: &'a Reigns<'a>) -> impl Iterator<Item = &'a AdmittedEnvelope> {
+    reigns.iter().flatten().copied()
+}
+
 /// What the owners said, oldest first.
 fn said<'a>(reigns: &'a Reigns<'a>) -> impl Iterator<Item = &'a Operation> {
-    reigns.iter().flatten().map(|envelope| envelope.operation())
+    wrote(reigns).map(AdmittedEnvelope::operation)
 }
 
 pub(super) fn matter(genesis: &AdmittedEnvelope, reigns: &Reigns<'_>) -> Option<Matter> {
@@ -24,12 +29,17 @@ pub(super) fn matter(genesis: &AdmittedEnvelope, reigns: &Reigns<'_>) -> Option<
         code: open.code,
         cell: open.cell,
         point: open.point,
+        relocated: None,
     };
-    for operation in said(reigns) {
-        if let Operation::Reclassify { kind, local_kind, urgency, .. } = operation {
+    for envelope in wrote(reigns) {
+        if let Operation::Reclassify { kind, local_kind, urgency, .. } = envelope.operation() {
             matter = Matter { kind: *kind, local_kind: *local_kind, urgency: *urgency, ..matter };
-        } else if let Operation::Relocate(place) = operation {
-            matter = Matter { code: place.code, cell: place.cell, point: place.point, ..matter };
+        } else if let Operation::Relocate(place) = envelope.operation() {
+            // One that says the same place again, to bring further nodes in, moves nothing.
+            let same = (place.code, place.cell) == (matter.code, matter.cell);
+            let stays = same && envelope.header().blobs.is_empty();
+            let relocated = if stays { matter.relocated } else { Some(envelope.id()) };
+            matter = Matter { code: place.code, cell: place.cell, point: place.point, relocated, ..matter };
         }
     }
     Some(matter)

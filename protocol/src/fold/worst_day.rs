@@ -5,7 +5,7 @@ use crate::admission::Refusal;
 use crate::author::{Draft, SealError, seal};
 use crate::envelope::{BlobClass, BlobRef};
 use crate::fixture::{Federation, Scribe, code, somebody};
-use crate::operation::{Class, HandoffReason, NoticeMode, ReopenReason};
+use crate::operation::{Class, HandoffReason, NoticeMode, Relocate, ReopenReason};
 
 fn by() -> Pseudonym {
     somebody(1)
@@ -137,6 +137,26 @@ fn a_correction_survives_a_handoff_and_the_new_owner_may_correct_again() {
     scribe.write(1, reclassify(12)).unwrap();
     assert_eq!(read(&scribe).matter.unwrap().kind, 12);
     assert_eq!(scribe.write(0, reclassify(5)), refused(Refusal::NotOwner));
+}
+
+#[test]
+fn the_exact_place_is_where_it_was_moved_last_and_bringing_nodes_in_moves_nothing() {
+    let federation = Federation::new(2);
+    let mut scribe = Scribe::new(&federation);
+    scribe.open(0, &[]);
+    let place = read(&scribe).matter.unwrap();
+    assert_eq!(place.relocated, None);
+    let to = |cell, involved| {
+        let (code, by) = (place.code, by());
+        Operation::Relocate(Relocate { code, cell, involved, point: None, by })
+    };
+    scribe.write(0, to(place.cell, vec![federation.id(1)])).unwrap();
+    assert_eq!(read(&scribe).matter.unwrap(), place, "the same place again");
+    assert!(read(&scribe).audience.involved.contains(&federation.id(1)));
+    let moved = scribe.write(0, to(Cell(0), Vec::new())).unwrap().id();
+    assert_eq!(read(&scribe).matter.unwrap().relocated, Some(moved));
+    scribe.write(0, to(Cell(0), Vec::new())).unwrap();
+    assert_eq!(read(&scribe).matter.unwrap().relocated, Some(moved));
 }
 
 #[test]
