@@ -68,7 +68,12 @@ mod tests {
                 advertise: Some(address.clone()),
                 peers: vec![Peer { member: PeerName::Name(name("x")), address }],
             },
-            storage: Storage { folder: "f".into(), ballast_bytes: 1, backups: "b".into() },
+            storage: Storage {
+                folder: "f".into(),
+                ballast_bytes: 1,
+                backups: "b".into(),
+                retention_days: NonZeroU32::MIN,
+            },
             limits: Limits {
                 photo_bytes_max: NonZeroU64::MIN,
                 session_days: NonZeroU32::MIN,

@@ -156,6 +156,9 @@ pub struct Storage {
     pub ballast_bytes: u64,
     /// Folder into which backups are written without another place; keys never go there.
     pub backups: PathBuf,
+    /// Days after which a closed incident of this node ends for good; then its words, places and photos
+    /// may be dropped everywhere.
+    pub retention_days: NonZeroU32,
 }
 
 /// `[limits]`: the few limits that an operator may set. All others are fixed in the program.
@@ -269,6 +272,7 @@ impl Default for Storage {
             folder: PathBuf::from("data"),
             ballast_bytes: 64 * 1024 * 1024,
             backups: PathBuf::from("backups"),
+            retention_days: const { NonZeroU32::new(5 * 365).expect("not zero") },
         }
     }
 }

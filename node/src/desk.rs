@@ -20,11 +20,16 @@ use crate::store::{AppendError, Committed, Missed, PersonId, Store, WriteError};
 mod above;
 mod alerts;
 mod answer;
+mod correct;
+mod duplicates;
 mod erase;
 mod media;
 mod people;
 mod place;
 mod reach;
+mod refer;
+mod release;
+mod retire;
 mod show;
 
 pub use alerts::{FilledAlert, Fix, NewAlert, NewCall};

@@ -28,6 +28,7 @@ mod error_words;
 mod events;
 pub mod fields;
 mod figures;
+mod forms;
 pub mod headers;
 mod hub;
 mod incidents;

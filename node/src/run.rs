@@ -97,6 +97,7 @@ async fn serve(opened: Opened, running: Running) -> Result<(), RunError> {
     let mut tasks = JoinSet::new();
     replication.spawn(&mut tasks, &stopping);
     tasks.spawn(desk.clone().keep_erasing(stopping.clone()));
+    tasks.spawn(desk.clone().keep_retiring(stopping.clone()));
     tasks.spawn(crate::insight::keep_figures(desk.clone(), stopping.clone()));
     let mut serving = tokio::spawn(http::serve(listening, settings, desk.clone(), until(stopping)));
     if running.announce {

@@ -4,6 +4,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+mod desk;
+
+pub use desk::{DisputeView, DuplicatesView, MergedView, ReferralView, RelatedView};
+
 /// A point on the map, WGS84 degrees.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PointView {
@@ -77,6 +81,10 @@ pub struct TimelineView {
     pub words: Option<String>,
     /// Words and photos that came with it and that are erased everywhere.
     pub erased: Vec<ErasedView>,
+    /// Words and photos for responders that an operator here may let everybody see, by blob.
+    pub releasable: Vec<String>,
+    /// Those that the owner let everybody see.
+    pub released: Vec<String>,
     /// The other node that it names (invited, offered to).
     pub other_node: Option<String>,
     /// False for what an expelled node wrote and nobody confirmed.
@@ -131,6 +139,8 @@ pub struct IncidentView {
     pub offered_to: Option<String>,
     /// True if the offer is to this node and waits for its answer.
     pub offered_to_us: bool,
+    /// True if a referral to this node waits for its answer.
+    pub referred_to_us: bool,
     /// When it was opened.
     pub opened_ms: u64,
     /// When something last happened.
@@ -170,8 +180,22 @@ pub struct IncidentDetailView {
     pub heads: Vec<String>,
     /// What this viewer may do now: `claim`, `step:called`, `respond:on_the_way`, `invite`, `offer`,
     /// `accept`, `decline`, `close`, `reopen`, `note`, `contribute`, `solved`, `media` (a neighbour to their
-    /// own alert).
+    /// own alert); `refer`, `reclassify`, `relocate`, `link`, `dispute`, `redact`, `release`.
     pub may: Vec<String>,
+    /// Services that were asked, oldest first; for operators.
+    pub referrals: Vec<ReferralView>,
+    /// Nodes of services, to which it may be referred.
+    pub services: Vec<NodeNameView>,
+    /// The service that answers its kind first.
+    pub service: String,
+    /// What it is the same as; for operators.
+    pub duplicates: DuplicatesView,
+    /// The incident below which it is shown. Its reporter sees that one's steps.
+    pub merged: Option<MergedView>,
+    /// What involved nodes dispute; for operators.
+    pub disputes: Vec<DisputeView>,
+    /// True once its owner ended it for good: nothing more can be added.
+    pub retired: bool,
     /// The reporter's name and phone at this node, for its operators only.
     pub reporter: Option<ReporterView>,
 }

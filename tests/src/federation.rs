@@ -2,14 +2,15 @@
 //! as one line of JSON, then answers commands on standard input, one line each, until that ends.
 
 use serde_json::{Value, json};
-use tests::cluster::places::{NATIONAL, PRECINCT, SAN_JOAQUIN, SAN_MIGUEL};
+use tests::cluster::places::{BRIGADE, NATIONAL, PRECINCT, SAN_JOAQUIN, SAN_MIGUEL};
 use tests::cluster::{Cluster, Town};
 use tokio::task::spawn_blocking;
 
 /// The towns that a journey may name.
-const TOWNS: [(&str, Town); 4] = [
+const TOWNS: [(&str, Town); 5] = [
     ("san-miguel", SAN_MIGUEL),
     ("san-joaquin", SAN_JOAQUIN),
+    ("brigade", BRIGADE),
     ("precinct", PRECINCT),
     ("national", NATIONAL),
 ];

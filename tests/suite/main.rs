@@ -19,3 +19,4 @@ mod restore;
 mod roster;
 mod roster_worst;
 mod tidy;
+mod together;

@@ -2,9 +2,10 @@
 
 use protocol::author::Draft;
 use protocol::document::Document;
-use protocol::envelope::{BlobClass, BlobRef};
+use protocol::envelope::{AdmittedEnvelope, BlobClass, BlobRef};
 use protocol::fold::Fold;
 use protocol::ids::{DocId, EnvelopeId, MemberId, Pseudonym};
+use protocol::kind::Kind;
 use protocol::operation::{
     ContributionKind, HandoffReason, Operation, Outcome, ReopenReason, Response, Step,
 };
@@ -34,17 +35,24 @@ pub(super) struct Scene<'a> {
     pub(super) us: MemberId,
     /// Who acts, as this document knows them.
     pub(super) by: Pseudonym,
-    tx: &'a Tx<'a>,
+    /// The kind that it was opened as.
+    pub(super) opened_as: Option<&'static Kind>,
+    pub(super) tx: &'a Tx<'a>,
 }
 
 impl Scene<'_> {
-    fn ours(&self) -> bool {
+    pub(super) fn ours(&self) -> bool {
         self.row.owner == self.us
     }
 
+    /// Only the owner may, open or closed.
+    pub(super) fn owner_only(&self) -> Result<(), ActError> {
+        if self.ours() { Ok(()) } else { Err(ActError::NotNow) }
+    }
+
     /// Only the owner may, and only while it is open.
-    fn owner_of_open(&self) -> Result<(), ActError> {
-        if self.ours() && self.row.outcome.is_none() { Ok(()) } else { Err(ActError::NotNow) }
+    pub(super) fn owner_of_open(&self) -> Result<(), ActError> {
+        if self.row.outcome.is_none() { self.owner_only() } else { Err(ActError::NotNow) }
     }
 
     /// The offer that waits for this node's answer.
@@ -247,13 +255,15 @@ impl Desk {
         }
         self.check_visible(viewer, doc).await?;
         let words = words.map(|words| (BlobClass::Responders, words));
-        self.act(viewer, person, doc, words, move |scene| {
+        let thread = self.thread_of(viewer, doc).await?;
+        self.write_act(viewer, person, thread, words, String::new(), move |scene| {
             if scene.row.outcome.is_some() {
                 return Err(ActError::NotNow);
             }
             Ok(vec![Operation::Contribution { what, by: scene.by }])
         })
-        .await
+        .await?;
+        self.incident(viewer, doc).await
     }
 
     /// The reporter answers "was it solved?". A no opens a closed incident of ours again.
@@ -273,14 +283,16 @@ impl Desk {
             Solved::Partly => ContributionKind::SolvedPartly,
             Solved::No => ContributionKind::SolvedNo,
         };
-        self.act(viewer, person, doc, None, move |scene| {
+        let thread = self.thread_of(viewer, doc).await?;
+        self.write_act(viewer, person, thread, None, String::new(), move |scene| {
             let mut operations = vec![Operation::Contribution { what, by: scene.by }];
             if answer == Solved::No && scene.ours() && scene.row.outcome.is_some() {
                 operations.push(Operation::Reopen { reason: ReopenReason::NotSolved, by: scene.by });
             }
             Ok(operations)
         })
-        .await
+        .await?;
+        self.incident(viewer, doc).await
     }
 
     /// Completes a handoff or a takeover: asked for by the node itself when the accept of our last offer is
@@ -291,7 +303,7 @@ impl Desk {
     }
 
     /// As [`Desk::act`], for operators.
-    async fn operate(
+    pub(super) async fn operate(
         &self,
         viewer: Viewer,
         doc: DocId,
@@ -336,26 +348,54 @@ impl Desk {
         why: String,
         make: impl Fn(&Scene<'_>) -> Made + Send + Sync + 'static,
     ) -> Result<IncidentDetailView, ActError> {
-        // The answer shows an operator who reported: that is logged in the same transaction.
-        let reads = matches!(viewer, Viewer::Operator(_)) && self.reads_first(person, doc);
-        let work = move |tx: &mut Tx<'_>| -> Result<(), ActError> {
+        self.write_act(viewer, person, doc, blob, why, make).await?;
+        self.incident(viewer, doc).await
+    }
+
+    /// As [`Desk::act`], without showing what became of it.
+    async fn write_act(
+        &self,
+        viewer: Viewer,
+        person: PersonId,
+        doc: DocId,
+        blob: Option<(BlobClass, StagedBlob)>,
+        why: String,
+        make: impl Fn(&Scene<'_>) -> Made + Send + Sync + 'static,
+    ) -> Result<(), ActError> {
+        self.write_in(viewer, person, doc, move |tx| {
             let operations = make(&scene(tx, person, doc)?)?;
             let mut blob = blob.clone();
             for operation in operations {
                 write_one(tx, viewer, doc, operation, blob.take(), &why)?;
             }
+            Ok(())
+        })
+        .await
+    }
+
+    /// One transaction of somebody about an incident.
+    pub(super) async fn write_in(
+        &self,
+        viewer: Viewer,
+        person: PersonId,
+        doc: DocId,
+        write: impl Fn(&mut Tx<'_>) -> Result<(), ActError> + Send + Sync + 'static,
+    ) -> Result<(), ActError> {
+        // The answer shows an operator who reported: that is logged in the same transaction.
+        let reads = matches!(viewer, Viewer::Operator(_)) && self.reads_first(person, doc);
+        let work = move |tx: &mut Tx<'_>| -> Result<(), ActError> {
+            write(tx)?;
             if reads { audit_read(tx, person, doc).map_err(ActError::Store) } else { Ok(()) }
         };
         let done = self.store().write(Queue::Urgent, work).await;
         if done.is_err() && reads {
             self.forget_read(person, doc);
         }
-        done?;
-        self.incident(viewer, doc).await
+        done
     }
 
     /// Words as a blob; none if there are none.
-    async fn stage_words(&self, text: &str) -> Result<Option<StagedBlob>, ActError> {
+    pub(super) async fn stage_words(&self, text: &str) -> Result<Option<StagedBlob>, ActError> {
         let text = clipped(text, false)?;
         if text.is_empty() {
             return Ok(None);
@@ -365,7 +405,7 @@ impl Desk {
     }
 }
 
-fn scene<'a>(tx: &'a Tx<'a>, person: PersonId, doc: DocId) -> Result<Scene<'a>, ActError> {
+pub(super) fn scene<'a>(tx: &'a Tx<'a>, person: PersonId, doc: DocId) -> Result<Scene<'a>, ActError> {
     let reader = tx.reader();
     let row = reader.incident(doc)?.ok_or(ActError::NotFound)?;
     let document = reader.document(doc)?.ok_or(ActError::NotFound)?;
@@ -375,14 +415,18 @@ fn scene<'a>(tx: &'a Tx<'a>, person: PersonId, doc: DocId) -> Result<Scene<'a>, 
         return Err(ActError::NotFound);
     }
     let by = reader.pseudonym(person, doc)?.ok_or(ActError::NotForYou)?;
-    Ok(Scene { row, fold, us, by, tx })
+    let opening = document.genesis().map(AdmittedEnvelope::operation);
+    let opened_as = opening.and_then(|operation| {
+        if let Operation::Open(open) = operation { Kind::by_number(open.kind) } else { None }
+    });
+    Ok(Scene { row, fold, us, by, opened_as, tx })
 }
 
-fn fold_of(tx: &Tx<'_>, document: &Document) -> Result<Fold, ActError> {
+pub(super) fn fold_of(tx: &Tx<'_>, document: &Document) -> Result<Fold, ActError> {
     Fold::of(document, &tx.rosters()).ok_or(ActError::NotFound)
 }
 
-fn write_one(
+pub(super) fn write_one(
     tx: &mut Tx<'_>,
     viewer: Viewer,
     doc: DocId,

@@ -12,11 +12,12 @@ use protocol::operation::{Point, Step};
 use super::{ActError, Desk, Viewer};
 use crate::store::limits::READS_REMEMBERED_MAX;
 use crate::store::{
-    AuditEntry, BlobNotes, IncidentQuery, IncidentRow, PersonId, PersonRow, Queue, Reader, Tx, Visibility,
-    WriteError,
+    Asked, AuditEntry, BlobNotes, IncidentQuery, IncidentRow, PersonId, PersonRow, Queue, Reader, Tx,
+    Visibility, WriteError,
 };
 use crate::views::{IncidentDetailView, IncidentView, NodeNameView, PointView, ReporterView};
 
+mod asked;
 mod detail;
 
 /// How far around home a neighbour is shown what happens, in metres.
@@ -167,7 +168,8 @@ impl Showing<'_> {
         let involved = self.is_operator() && self.r.is_involved(row.doc)?;
         let own = self.is_own(row.doc)?;
         let words = if involved || own { self.words(row)? } else { None };
-        let exact = words.as_ref().and_then(BlobNotes::place).or(row.place.filter(|_| row.exact));
+        let exact = if involved || own { self.exact(row)? } else { None };
+        let exact = exact.or(row.place.filter(|_| row.exact));
         // Of a private kind others learn that it is, never where.
         let hidden = desk.is_private(row.kind) && !involved && !own;
         let place = exact.or(row.place).or_else(|| cell_center(row.cell)).filter(|_| !hidden);
@@ -190,6 +192,7 @@ impl Showing<'_> {
             ours: row.owner == us,
             offered_to: row.offered_to.map(|member| desk.member_name(&member)),
             offered_to_us,
+            referred_to_us: row.asked != Asked::No && row.outcome.is_none(),
             opened_ms: row.opened.0,
             changed_ms: row.changed.0,
             late: row.late,
@@ -206,7 +209,7 @@ impl Showing<'_> {
         })
     }
 
-    fn is_operator(&self) -> bool {
+    pub(super) fn is_operator(&self) -> bool {
         matches!(self.viewer, Viewer::Operator(_))
     }
 
@@ -224,6 +227,12 @@ impl Showing<'_> {
             Viewer::Resident(_) => Ok(!self.desk.is_private(row.kind) || self.is_own(row.doc)?),
             Viewer::Nobody => Ok(false),
         }
+    }
+
+    /// The exact place as responders know it: as it was corrected last, else as it was reported.
+    pub(super) fn exact(&self, row: &IncidentRow) -> Result<Option<Point>, WriteError> {
+        let notes = row.place_words.map_or(Ok(None), |words| self.r.words(&words))?;
+        Ok(notes.and_then(|notes| notes.place()))
     }
 
     fn words(&self, row: &IncidentRow) -> Result<Option<BlobNotes>, WriteError> {
@@ -332,7 +341,7 @@ fn first_words(words: &BlobNotes) -> String {
 }
 
 /// Great-circle metres between two points.
-fn metres(a: Point, b: Point) -> f64 {
+pub(super) fn metres(a: Point, b: Point) -> f64 {
     let ((lat_a, lon_a), (lat_b, lon_b)) = (a.degrees(), b.degrees());
     let (lat_a, lat_b) = (lat_a.to_radians(), lat_b.to_radians());
     let (high, wide) = ((lat_b - lat_a) / 2.0, (lon_b - lon_a).to_radians() / 2.0);

@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// As the federation's driver would: everything of `doc` that the other node lacks.
-    async fn send(&self, doc: DocId, to: &Node) {
+    pub(super) async fn send(&self, doc: DocId, to: &Node) {
         let document = self.desk.store().read_here(|r| r.document(doc)).unwrap().unwrap();
         let from = self.desk.store().member();
         let envelopes: Vec<_> = document.envelopes().cloned().collect();

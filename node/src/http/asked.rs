@@ -46,7 +46,7 @@ fn kind_names() -> Object {
 }
 
 fn urgency_names() -> Object {
-    names(&[Urgency::Low, Urgency::Normal, Urgency::High, Urgency::Emergency])
+    names(&Urgency::ALL)
 }
 
 fn visibility_names() -> Object {
@@ -222,7 +222,7 @@ fn kept<T>(read: Result<T, Fault>, dropped: &mut Vec<&'static str>) -> Option<T>
 }
 
 impl Fix {
-    fn new((point, accuracy_m): (PointView, Option<f64>)) -> Self {
+    pub(super) fn new((point, accuracy_m): (PointView, Option<f64>)) -> Self {
         Self { lat: point.lat, lon: point.lon, accuracy_m }
     }
 

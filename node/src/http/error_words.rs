@@ -38,6 +38,11 @@ fn name(field: &'static str, lang: Lang) -> &'static str {
         "reason" => ("motivo", "reason"),
         "outcome" => ("resultado", "outcome"),
         "file" => ("foto", "photo"),
+        "service" => ("servicio", "service"),
+        "referral" => ("derivación", "referral"),
+        "target" => ("el otro incidente", "the other incident"),
+        "blobs" => ("qué compartir o borrar", "what to share or erase"),
+        "confirmed" => ("confirmación", "confirmation"),
         "period" => ("mes", "month"),
         other => (other, other),
     };

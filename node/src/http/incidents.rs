@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 use super::asked::{Close, Decline, NewCall, NewInvitation, NewNote, NewOffer, NewResponse, NewStep, Reopen};
 use super::error::{Code, Fault, Problem, ProblemView, Why};
 use super::fields::Fields;
+use super::forms::{DeskForm, Page};
 use super::screens::Frame;
 use super::session::{Session, Signed};
 use super::{App, fresh_id};
@@ -122,16 +123,9 @@ async fn act(
     })
 }
 
-async fn act_form(
-    State(app): State<App>,
-    Signed(session): Signed,
-    Doc(doc): Doc,
-    Path(path): Path<Vec<(String, String)>>,
-    fields: Fields,
-) -> Result<Redirect, Problem> {
-    let name = path.iter().find(|(name, _)| name == "action").map_or("", |(_, action)| action);
-    act(&app, &session, doc, Action::parse(name, &fields)?).await?;
-    Ok(Redirect::to(&format!("/console/incidents/{}", hex::encode(doc.0))))
+async fn act_form(form: DeskForm) -> Result<Redirect, Problem> {
+    act(&form.app, &form.session, form.doc, Action::parse(&form.action, &form.fields)?).await?;
+    Ok(form.done(Page::Incident))
 }
 
 /// Which incidents of the queue.

@@ -5,7 +5,8 @@ use super::format;
 use super::icons;
 use super::lang::{self, Lang};
 use crate::views::{DayCount, IncidentDetailView, NodeView, WhoView};
-use protocol::operation::Outcome;
+use protocol::kind::{KINDS, Service, Urgency};
+use protocol::operation::{Disputed, Outcome};
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
@@ -222,6 +223,9 @@ impl Chrome {
             "respond" => "response",
             "reopen" => "reopen",
             "offer" | "decline" => "reason",
+            "refer" => "service",
+            "answer_referral" => "referral",
+            "dispute" => "disputed",
             _ => return operation,
         };
         let Some(code) = detail else { return operation };
@@ -257,6 +261,42 @@ impl Chrome {
     #[must_use]
     pub fn may_family<'a>(&self, may: &'a [String], family: &str) -> Vec<&'a str> {
         may.iter().filter_map(|m| m.strip_prefix(family)?.strip_prefix(':')).collect()
+    }
+    /// True if services were asked, none has accepted, and the incident is this node's.
+    #[must_use]
+    pub fn still_ours(&self, detail: &IncidentDetailView) -> bool {
+        let accepted = detail.referrals.iter().any(|asked| asked.state == "accepted");
+        detail.incident.ours && detail.incident.outcome.is_none() && !accepted
+    }
+    /// True if the viewer may do any of what stands under "correct".
+    #[must_use]
+    pub fn may_correct(&self, detail: &IncidentDetailView) -> bool {
+        ["refer", "link", "reclassify", "relocate", "dispute"].iter().any(|act| self.may(&detail.may, act))
+    }
+    /// True if there is something that may be released, or was.
+    #[must_use]
+    pub fn any_release(&self, detail: &IncidentDetailView) -> bool {
+        detail.timeline.iter().any(|line| !line.releasable.is_empty() || !line.released.is_empty())
+    }
+    /// Every service, by name.
+    #[must_use]
+    pub fn services(&self) -> Vec<String> {
+        super::codes::names(&Service::ALL)
+    }
+    /// Every kind, by name.
+    #[must_use]
+    pub fn kinds(&self) -> Vec<&'static str> {
+        KINDS.iter().map(|kind| kind.name).collect()
+    }
+    /// Every urgency, by name.
+    #[must_use]
+    pub fn urgencies(&self) -> Vec<String> {
+        super::codes::names(&Urgency::ALL)
+    }
+    /// What can be disputed, by name.
+    #[must_use]
+    pub fn disputed(&self) -> Vec<String> {
+        super::codes::names(Disputed::ALL)
     }
     /// Every outcome, by name.
     #[must_use]

@@ -31,7 +31,7 @@ fn sources(name: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Families whose keys are put together from a code; the rest of the key is not in the sources.
-const FAMILIES: [&str; 19] = [
+const FAMILIES: [&str; 23] = [
     "kind.",
     "status.",
     "step.",
@@ -48,6 +48,10 @@ const FAMILIES: [&str; 19] = [
     "urgency.",
     "month.",
     "do_step.",
+    "do_answer.",
+    "service.",
+    "referral.",
+    "disputed.",
     "problem.",
     "lang.",
     "measure.",
@@ -114,7 +118,8 @@ fn no_key_is_missing_and_none_is_left_over() {
 #[test]
 fn every_code_of_the_protocol_has_words() {
     use protocol::operation::{
-        ContributionKind, HandoffReason, Outcome, ReopenReason, Response, Source, Step,
+        ContributionKind, Disputed, HandoffReason, Outcome, ReferralAnswer, ReopenReason, Response, Source,
+        Step,
     };
     let kinds = protocol::kind::KINDS.iter().map(|k| k.name.to_owned()).collect();
     let families = [
@@ -128,6 +133,10 @@ fn every_code_of_the_protocol_has_words() {
         ("response", codes::names(Response::ALL)),
         ("contribution", codes::names(ContributionKind::ALL)),
         ("source", codes::names(Source::ALL)),
+        ("service", codes::names(&protocol::kind::Service::ALL)),
+        ("referral", codes::names(ReferralAnswer::ALL)),
+        ("do_answer", codes::names(ReferralAnswer::ALL)),
+        ("disputed", codes::names(Disputed::ALL)),
     ];
     for (family, names) in families {
         assert!(!names.is_empty());

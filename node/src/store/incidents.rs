@@ -2,14 +2,17 @@
 
 use config::cells::cell_center;
 use protocol::document::Document;
-use protocol::fold::Fold;
+use protocol::envelope::AdmittedEnvelope;
+use protocol::fold::{Fold, Matter};
 use protocol::ids::{BlobId, Cell, Code, DocId, EnvelopeId, MemberId, Millis, Pseudonym};
 use protocol::kind::Urgency;
+use protocol::limits::RING_AGE_MS_MAX;
 use protocol::operation::{ContributionKind, Operation, Outcome, Point, Source, Step};
 use protocol::roster::RosterChain;
 use rusqlite::{OptionalExtension as _, Row, named_params, params};
 
 use crate::store::WriteError;
+use crate::store::duplicates::{HIDDEN, hidden};
 use crate::store::limits::INCIDENTS_ANSWER_MAX;
 use crate::store::people::millis;
 use crate::store::reader::Reader;
@@ -59,8 +62,10 @@ pub struct IncidentRow {
     pub saw_it_too: u32,
     /// Crews on the way or on site.
     pub crews: u32,
-    /// The blob with the words and the exact place.
+    /// The blob with the words.
     pub words: Option<BlobId>,
+    /// The blob with the exact place: the words, unless the place was corrected.
+    pub place_words: Option<BlobId>,
     /// When something of it was last stored here.
     pub changed: Millis,
     /// True if it came too late to ring.
@@ -69,14 +74,33 @@ pub struct IncidentRow {
     pub bulk: bool,
     /// Alerts of people here that belong to it.
     pub alerts: u32,
+    /// A referral to this node that waits for its answer.
+    pub asked: Asked,
+    /// True once its owner ended it for good.
+    pub retired: bool,
+    /// True if it is shown below another that it is the same as.
+    pub hidden: bool,
+}
+
+/// A referral to this node that waits for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Asked {
+    /// There is none.
+    #[default]
+    No,
+    /// It came too late to ring.
+    Late,
+    /// It came in time.
+    InTime,
 }
 
 impl IncidentRow {
     /// True while it rings at a desk that it concerns.
     #[must_use]
     pub fn rings(&self) -> bool {
-        let waits = self.outcome.is_none() && self.step.is_none() && !self.touched;
-        waits && self.urgency.rings() && !self.late && !self.bulk
+        let waits = self.step.is_none() && !self.touched && !self.late;
+        let calls = waits || self.asked == Asked::InTime;
+        calls && self.outcome.is_none() && self.urgency.rings() && !self.bulk && !self.hidden
     }
 }
 
@@ -92,15 +116,19 @@ pub enum IncidentQuery {
 }
 
 /// The row's columns, for every select.
-const COLUMNS: &str =
+pub(super) const COLUMNS: &str = concat!(
     "incident.doc, envelope, kind, urgency, code, cell, lat, lon, exact, source, opened_ms, author,
     owner, answering, offered_to, step, outcome, claimed, touched, saw_it_too, crews, words, changed_ms,
     coalesce(arrival.late, 0), coalesce(arrival.bulk, 0),
-    (SELECT count(*) FROM alert WHERE alert.doc = incident.doc)";
-const FROM: &str = "FROM incident LEFT JOIN arrival ON arrival.doc = incident.doc";
+    (SELECT count(*) FROM alert WHERE alert.doc = incident.doc), place_words, asked, retired, ",
+    hidden!()
+);
+/// How many of them: the place of one more.
+const COLUMNS_COUNT: usize = 30;
+pub(super) const FROM: &str = "FROM incident LEFT JOIN arrival ON arrival.doc = incident.doc";
 /// As [`IncidentRow::rings`], for the order of the queue.
-const RINGS: &str = "(outcome IS NULL AND step = 0 AND NOT touched AND urgency >= 3
-    AND NOT coalesce(arrival.late, 0) AND NOT coalesce(arrival.bulk, 0))";
+const RINGS: &str = "(outcome IS NULL AND urgency >= 3 AND NOT coalesce(arrival.bulk, 0)
+    AND (asked = 2 OR (step = 0 AND NOT touched AND NOT coalesce(arrival.late, 0))))";
 
 impl Tx<'_> {
     pub(super) fn derive_incident(
@@ -119,7 +147,8 @@ impl Tx<'_> {
         let seen = fold.contributions.get(&ContributionKind::SawItToo).copied().unwrap_or_default();
         let accepted = fold.takeover.is_some_and(|offer| offer.accept.is_some());
         let takes_over = fold.authority.filter(|_| accepted);
-        let closed_period = closed_at(document, &fold).map(|at| calendar.period(at));
+        let closed_at = closed_at(document, &fold);
+        let closed_period = closed_at.map(|at| calendar.period(at));
         let db = self.db();
         let changed: i64 = db
             .prepare_cached("SELECT max(received_ms) FROM envelope WHERE doc = ?1")?
@@ -127,10 +156,12 @@ impl Tx<'_> {
         db.prepare_cached(
             "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact,
                 source, opened_ms, period, day, author, owner, answering, offered_to, accepted, step,
-                outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms, takes_over)
+                outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms, takes_over,
+                place_words, nonce, asked, closed_ms, retired)
              VALUES (:doc, :envelope, :kind, :urgency, :code, :cell, :lat, :lon, :exact,
                 :source, :opened, :period, :day, :author, :owner, :answering, :offered, :accepted, :step,
-                :outcome, :closed_period, :claimed, :touched, :seen, :crews, :words, :changed, :takes_over)",
+                :outcome, :closed_period, :claimed, :touched, :seen, :crews, :words, :changed, :takes_over,
+                :place_words, :nonce, :asked, :closed_ms, :retired)",
         )?
         .execute(named_params! {
             ":doc": doc.0,
@@ -161,6 +192,11 @@ impl Tx<'_> {
             ":words": genesis.header().blobs.first().map(|blob| blob.id.0),
             ":changed": changed,
             ":takes_over": takes_over.map(|member| member.0),
+            ":place_words": place_words(document, genesis, &matter).map(|blob| blob.0),
+            ":nonce": open.nonce.0,
+            ":asked": self.reader().asked(&fold)? as u8,
+            ":closed_ms": closed_at.map(millis),
+            ":retired": fold.retired.is_some(),
         })?;
         let mut member =
             db.prepare_cached("INSERT OR IGNORE INTO incident_member (doc, member) VALUES (?1, ?2)")?;
@@ -168,8 +204,15 @@ impl Tx<'_> {
             member.execute(params![doc.0, involved.0])?;
         }
         drop(member);
+        self.derive_merges(doc, &fold)?;
         self.heed_blobs(doc, &fold)
     }
+}
+
+/// The blob with the exact place: of the correction that moved it last, else of the genesis.
+fn place_words(document: &Document, genesis: &AdmittedEnvelope, matter: &Matter) -> Option<BlobId> {
+    let placed = matter.relocated.and_then(|id| document.envelope(&id)).unwrap_or(genesis);
+    placed.header().blobs.first().map(|blob| blob.id)
 }
 
 /// To whom it is offered and who has not answered. The genesis offers too.
@@ -207,6 +250,13 @@ fn touched(document: &Document, us: MemberId) -> bool {
                 | Operation::Commit { .. }
                 | Operation::Close { .. }
                 | Operation::Offer { .. }
+                | Operation::Refer { .. }
+                | Operation::AnswerReferral { .. }
+                | Operation::Reclassify { .. }
+                | Operation::Relocate(_)
+                | Operation::Link { .. }
+                | Operation::Absorb { .. }
+                | Operation::Dispute { .. }
         );
         acts && e.header().author == us
     })
@@ -229,7 +279,7 @@ impl Reader<'_> {
         };
         let sql = format!(
             "SELECT {COLUMNS} {FROM} JOIN incident_member ON incident_member.doc = incident.doc
-             WHERE incident_member.member = ?1 AND {filter} ORDER BY {RINGS} DESC, {order} LIMIT ?2"
+             WHERE incident_member.member = ?1 AND {filter} AND NOT {HIDDEN} ORDER BY {RINGS} DESC, {order} LIMIT ?2"
         );
         self.incidents(&sql, params![self.shared().member.0, answer_max()])
     }
@@ -247,7 +297,7 @@ impl Reader<'_> {
         let wide = high / lat.to_radians().cos().abs().max(0.01);
         let sql = format!(
             "SELECT {COLUMNS} {FROM} WHERE lat BETWEEN ?1 AND ?2 AND lon BETWEEN ?3 AND ?4 AND opened_ms > ?5
-             ORDER BY opened_ms DESC LIMIT ?6"
+                AND NOT {HIDDEN} ORDER BY opened_ms DESC LIMIT ?6"
         );
         let values = params![lat - high, lat + high, lon - wide, lon + wide, millis(since), answer_max()];
         self.incidents(&sql, values)
@@ -255,16 +305,16 @@ impl Reader<'_> {
 
     /// The newest incidents held, newest first.
     pub fn newest_incidents(&self, count: u32) -> Result<Vec<IncidentRow>, WriteError> {
-        let sql = format!("SELECT {COLUMNS} {FROM} ORDER BY opened_ms DESC LIMIT ?1");
+        let sql = format!("SELECT {COLUMNS} {FROM} WHERE NOT {HIDDEN} ORDER BY opened_ms DESC LIMIT ?1");
         self.incidents(&sql, params![count])
     }
 
     /// Open incidents by jurisdiction code, as far as they are held.
     pub fn open_by_code(&self) -> Result<Vec<(String, u64)>, WriteError> {
-        self.pairs(
-            "SELECT code, count(*) FROM incident WHERE outcome IS NULL GROUP BY code ORDER BY code",
-            params![],
-        )
+        let sql = format!(
+            "SELECT code, count(*) FROM incident WHERE outcome IS NULL AND NOT {HIDDEN} GROUP BY code ORDER BY code"
+        );
+        self.pairs(&sql, params![])
     }
 
     /// Incidents per day of a month, as far as they are held: (yyyymmdd, count).
@@ -282,10 +332,42 @@ impl Reader<'_> {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    fn incidents(&self, sql: &str, values: impl rusqlite::Params) -> Result<Vec<IncidentRow>, WriteError> {
+    pub(super) fn incidents(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<IncidentRow>, WriteError> {
         let mut select = self.db().prepare_cached(sql)?;
         let rows = select.query_map(values, incident_row)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// As [`Reader::incidents`], with one more column.
+    pub(super) fn with_flag(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<(IncidentRow, bool)>, WriteError> {
+        let mut select = self.db().prepare_cached(sql)?;
+        let rows = select.query_map(values, |row| Ok((incident_row(row)?, row.get(COLUMNS_COUNT)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether a referral to this node waits for its answer, and whether the last of them came in time.
+    fn asked(&self, fold: &Fold) -> Result<Asked, WriteError> {
+        let us = self.member();
+        let waits = fold.referrals.iter().filter(|(_, to)| to.to == Some(us) && to.answer.is_none());
+        let mut asked = Asked::No;
+        for (envelope, _) in waits {
+            let age: Option<i64> = self
+                .db()
+                .prepare_cached("SELECT received_ms - written_ms FROM envelope WHERE id = ?1")?
+                .query_row(params![envelope.0], |row| row.get(0))
+                .optional()?;
+            let in_time = age.is_some_and(|age| age <= millis(Millis(RING_AGE_MS_MAX)));
+            asked = if in_time || asked == Asked::InTime { Asked::InTime } else { Asked::Late };
+        }
+        Ok(asked)
     }
 
     pub(super) fn pairs<K: rusqlite::types::FromSql>(
@@ -317,6 +399,7 @@ fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
     let outcome: Option<u8> = row.get(16)?;
     let claimed: Option<[u8; 32]> = row.get(17)?;
     let words: Option<[u8; 32]> = row.get(21)?;
+    let place_words: Option<[u8; 32]> = row.get(26)?;
     Ok(IncidentRow {
         doc: DocId(row.get(0)?),
         genesis: EnvelopeId(row.get(1)?),
@@ -343,6 +426,14 @@ fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
         late: row.get(23)?,
         bulk: row.get(24)?,
         alerts: row.get(25)?,
+        place_words: place_words.map(BlobId),
+        asked: match row.get(27)? {
+            0_u8 => Asked::No,
+            1 => Asked::Late,
+            _ => Asked::InTime,
+        },
+        retired: row.get(28)?,
+        hidden: row.get(29)?,
     })
 }
 

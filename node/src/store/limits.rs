@@ -57,6 +57,21 @@ pub const DIGEST_PLACES_AT_ONCE: usize = 256;
 pub const DIGEST_REFRESH_MS: u64 = 5_000;
 /// Blobs whose erasure is finished in one round. More: the next round.
 pub const ERASURES_AT_ONCE: usize = 1_024;
+/// Incidents that are looked at for ones that may be the same, on either side in time. More: further ones
+/// are not suggested.
+pub const DUPLICATES_LOOKED_AT_MAX: usize = 500;
+/// Incidents that are suggested as being the same. More: the least likely are left out.
+pub const DUPLICATES_OFFERED_MAX: usize = 5;
+/// Incidents that are shown as the same as one. More: the newest are left out.
+pub const DUPLICATES_SHOWN_MAX: usize = 50;
+/// Time between two reports of the same thing, in ms. More: not suggested.
+pub const DUPLICATES_APART_MS: u64 = 2 * 60 * 60 * 1_000;
+/// Incidents below one another that are followed. More: the one at the bottom is shown by itself.
+pub const MERGES_DEPTH_MAX: usize = 64;
+/// Closed incidents that are retired in one round. More: the next round.
+pub const RETIRED_AT_ONCE: usize = 64;
+/// How long between two looks at what is to be retired, in ms.
+pub const RETIRE_LOOK_MS: u64 = 10 * 60 * 1_000;
 /// How long until an erasure that could not be finished is tried again, in ms.
 pub const ERASURE_RETRY_MS: u64 = 5_000;
 /// How often what erased people told is looked for in incidents that were closed meanwhile, in ms.

@@ -13,12 +13,23 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0004.sql"),
     include_str!("schema/node_0005.sql"),
     include_str!("schema/node_0006.sql"),
+    include_str!("schema/node_0007.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
 /// The derived tables of `node.db`, in the order in which they may be emptied.
-pub(super) const DERIVED: &[&str] =
-    &["figure", "figure_head", "figure_day", "incident_member", "incident", "audience", "document"];
+pub(super) const DERIVED: &[&str] = &[
+    "figure",
+    "figure_head",
+    "figure_day",
+    "incident_under",
+    "incident_absorbed",
+    "incident_link",
+    "incident_member",
+    "incident",
+    "audience",
+    "document",
+];
 
 /// Brings `node.db` to the newest step.
 pub(super) fn migrate_node(db: &mut Connection) -> Result<(), OpenError> {

@@ -167,6 +167,12 @@ impl Tx<'_> {
         Pseudonym(self.writing.shared.lookup.mark("crew", &[crew.as_bytes(), &doc.0]))
     }
 
+    /// This node itself inside one document, for what it does without a person.
+    #[must_use]
+    pub fn own_pseudonym(&self, doc: DocId) -> Pseudonym {
+        Pseudonym(self.writing.shared.lookup.mark("node", &[&doc.0]))
+    }
+
     /// What is stored, this job's own changes included.
     #[must_use]
     pub fn reader(&self) -> Reader<'_> {

@@ -15,6 +15,7 @@ export type Urgency = "low" | "normal" | "high" | "emergency";
 export type Incident = Omit<Whole<Schemas["IncidentView"]>, "urgency"> & { urgency: Urgency };
 export type Step = Whole<Schemas["StepView"]>;
 export type Line = Whole<Schemas["TimelineView"]>;
+export type Related = Whole<Schemas["RelatedView"]>;
 export type NodeName = Whole<Schemas["NodeNameView"]>;
 export type Detail = Omit<Whole<Schemas["IncidentDetailView"]>, "incident"> & { incident: Incident };
 export type Raised = Whole<Schemas["RaisedView"]>;

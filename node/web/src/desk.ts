@@ -15,7 +15,11 @@ export const busy = signal<string | null>(null);
 export const said = signal("");
 export const problem = signal<Refused | null>(null);
 export const calling = signal(false);
-/** The place marked on the map for the call that is being taken. */
+/** True while a tap on the map corrects the place of the open incident. */
+export const placing = signal(false);
+/** True while a tap on the map marks a place. */
+export const marking = computed(() => calling.value || placing.value);
+/** The place marked on the map for the call that is being taken, or for the incident that is corrected. */
 export const callPoint = signal<Point | null>(null);
 
 const RANK = { emergency: 0, high: 1, normal: 2, low: 3 };
@@ -23,7 +27,7 @@ const RANK = { emergency: 0, high: 1, normal: 2, low: 3 };
 function rank(i: Incident): number {
   if (i.status === "closed") return 3;
   if (i.ringing) return 0;
-  return i.offered_to_us ? 1 : 2;
+  return i.offered_to_us || i.referred_to_us ? 1 : 2;
 }
 
 function sorted(rows: Incident[]): string[] {
@@ -116,6 +120,8 @@ export function showClosed(yes: boolean): void {
 
 export async function show(id: string): Promise<void> {
   calling.value = false;
+  placing.value = false;
+  callPoint.value = null;
   problem.value = null;
   said.value = "";
   opening.value = id;

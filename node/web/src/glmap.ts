@@ -3,7 +3,7 @@ import type { effect as Effect } from "@preact/signals";
 import { LngLatBounds, Map as Gl, Marker, setWorkerUrl } from "maplibre-gl";
 import type { StyleSpecification } from "maplibre-gl";
 import workerUrl from "maplibre-gl/dist/maplibre-gl-worker.mjs?url";
-import { callPoint, calling, open, ownCodes } from "./desk";
+import { callPoint, marking, open, ownCodes } from "./desk";
 import { drawn, type Communes } from "./map";
 import { dress, marker } from "./marker";
 import { t } from "./page";
@@ -99,14 +99,14 @@ export async function draw(place: HTMLElement, communes: Communes, effect: typeo
   names();
 
   gl.on("click", (event) => {
-    if (calling.value) callPoint.value = { lat: event.lngLat.lat, lon: event.lngLat.lng };
+    if (marking.value) callPoint.value = { lat: event.lngLat.lat, lon: event.lngLat.lng };
   });
   const pin = new Marker({
     element: Object.assign(document.createElement("span"), { className: "pin" }),
     anchor: "bottom",
   });
   const stopPin = effect(() => {
-    const point = calling.value ? callPoint.value : null;
+    const point = marking.value ? callPoint.value : null;
     if (point) pin.setLngLat([point.lon, point.lat]).addTo(gl);
     else pin.remove();
   });

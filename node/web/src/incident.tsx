@@ -1,34 +1,15 @@
 // The open incident: what is known, what may be done now, what was done.
-import type { ComponentChildren } from "preact";
-import type { Detail, Line, NodeName, Step } from "./api";
-import { act, busy, closeDetail, open, opening, problem, said, sendPhoto } from "./desk";
+import type { Detail, Line as TimelineLine, Step } from "./api";
+import { act, closeDetail, open, opening, problem, said, sendPhoto } from "./desk";
 import { clock } from "./format";
 import { Icon } from "./icon";
+import { Choose, Do, Line, choices, nodes } from "./line";
 import { t, word } from "./page";
 import { Status } from "./queue";
+import { Correct, RelatedParts } from "./related";
 import { When } from "./when";
 
 const CREW = "cuadra.crew";
-/** The key of each action, shown beside it. */
-export const KEYS: Record<string, string> = {
-  claim: "c",
-  accept: "a",
-  decline: "d",
-  "step:received": "0",
-  "step:called": "1",
-  "step:on_the_way": "2",
-  "step:on_site": "3",
-  "step:resolved": "4",
-  "respond:on_the_way": "5",
-  "respond:on_site": "6",
-  "respond:clear": "7",
-  note: "n",
-  photo: "p",
-  invite: "i",
-  offer: "o",
-  close: "x",
-  reopen: "r",
-};
 const OUTCOMES = [
   "helped",
   "life_saved",
@@ -40,83 +21,6 @@ const OUTCOMES = [
   "fixed",
   "passed_on",
 ];
-
-/** The words of an action, for its button and for the list of keys. */
-export function actionWords(name: string): string {
-  const [family, code] = name.split(":");
-  if (family === "step") return word("do_step", code ?? "");
-  if (family === "respond") return word("response", code ?? "");
-  return word("do", name);
-}
-
-function Do({ name, main, run }: { name: string; main?: boolean; run?: () => void }) {
-  const working = busy.value === name;
-  return (
-    <button
-      type={run ? "button" : "submit"}
-      class={`button${main ? " main" : ""}`}
-      data-do={name}
-      aria-disabled={busy.value !== null}
-      onClick={run}
-    >
-      {working ? t("console.working") : actionWords(name)} <kbd>{KEYS[name]}</kbd>
-    </button>
-  );
-}
-
-/** A form of one line whose Enter works from every field. */
-function Line({
-  name,
-  send,
-  children,
-}: {
-  name: string;
-  send: (fields: FormData) => Promise<boolean>;
-  children: ComponentChildren;
-}) {
-  return (
-    <form
-      class="line"
-      data-form={name}
-      onSubmit={(event) => {
-        event.preventDefault();
-        const form = event.currentTarget;
-        void send(new FormData(form)).then((done) => done && form.reset());
-      }}
-      onKeyDown={(event) => {
-        if (event.key === "Enter" && event.target instanceof HTMLSelectElement) {
-          event.preventDefault();
-          event.currentTarget.requestSubmit();
-        }
-      }}
-    >
-      {children}
-      <Do name={name} />
-    </form>
-  );
-}
-
-function Choose({ name, label, codes }: { name: string; label: string; codes: [string, string][] }) {
-  return (
-    <label>
-      {label}
-      <select name={name}>
-        {codes.map(([code, words]) => (
-          <option key={code} value={code}>
-            {words}
-          </option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-function nodes(list: NodeName[]): [string, string][] {
-  return list.map((n) => [n.id, n.name]);
-}
-
-const choices = (family: string, codes: string[]): [string, string][] =>
-  codes.map((code) => [code, word(family, code)]);
 
 function crewName(): string {
   return localStorage.getItem(CREW) || "1";
@@ -266,7 +170,7 @@ function Photos({ ids, words }: { ids: string[]; words: string }) {
   );
 }
 
-function said_(line: Line): string {
+function said_(line: TimelineLine): string {
   const operation = word("event", line.what);
   const family: Record<string, string> = {
     step: "step",
@@ -276,6 +180,9 @@ function said_(line: Line): string {
     reopen: "reopen",
     offer: "reason",
     decline: "reason",
+    refer: "service",
+    answer_referral: "referral",
+    dispute: "disputed",
   };
   const of = family[line.what];
   if (!of || !line.detail) return operation;
@@ -283,7 +190,7 @@ function said_(line: Line): string {
   return ["step", "contribution", "respond"].includes(line.what) ? detail : `${operation}: ${detail}`;
 }
 
-function Timeline({ lines }: { lines: Line[] }) {
+function Timeline({ lines }: { lines: TimelineLine[] }) {
   return (
     <ol class="timeline">
       {lines.map((line) => (
@@ -400,9 +307,11 @@ export function IncidentPane() {
       <p class="said-now" role="status">
         {said.value}
       </p>
+      <RelatedParts d={d} />
       <Actions d={d} />
       <Reporter d={d} />
       <Forms d={d} />
+      <Correct d={d} />
       {d.may.includes("redact") && (
         <p>
           <a class="button small" href={`/console/incidents/${i.id}/more`}>

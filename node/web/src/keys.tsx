@@ -1,7 +1,7 @@
 // Every action has a key; `?` lists them.
 import { useEffect, useRef } from "preact/hooks";
 import { calling, closeDetail, open, opening, rows, show, startCall } from "./desk";
-import { KEYS, actionWords } from "./incident";
+import { KEYS, actionWords } from "./line";
 import { t } from "./page";
 
 const GENERAL: [string, string][] = [
@@ -59,6 +59,8 @@ function move(by: number): void {
 function press(name: string): boolean {
   const button = document.querySelector<HTMLElement>(`.console [data-do="${name}"]`);
   const form = document.querySelector<HTMLElement>(`.console [data-form="${name}"]`);
+  const folded = form?.closest("details");
+  if (folded) folded.open = true;
   // A form is entered at its first field; a plain action is done.
   const target = form?.querySelector<HTMLElement>("select, textarea, input");
   if (target) target.focus();

@@ -1,7 +1,7 @@
 // The map without WebGL: the communes as one drawing, the incidents as buttons on it.
 import type { effect as Effect } from "@preact/signals";
 import { geoMercator, geoPath } from "d3-geo";
-import { callPoint, calling, open, ownCodes } from "./desk";
+import { callPoint, marking, open, ownCodes } from "./desk";
 import { drawn, type Communes } from "./map";
 import { dress, marker } from "./marker";
 import { t } from "./page";
@@ -47,7 +47,7 @@ export function draw(place: HTMLElement, communes: Communes, effect: typeof Effe
   place.append(sheet, note);
 
   sheet.addEventListener("click", (event) => {
-    if (!calling.value) return;
+    if (!marking.value) return;
     const frame = svg.getBoundingClientRect();
     const x = ((event.clientX - frame.left) / frame.width) * SIDE;
     const y = ((event.clientY - frame.top) / frame.height) * SIDE;
@@ -62,7 +62,7 @@ export function draw(place: HTMLElement, communes: Communes, effect: typeof Effe
   };
   const pin = Object.assign(document.createElement("span"), { className: "pin placed" });
   effect(() => {
-    const point = calling.value ? callPoint.value : null;
+    const point = marking.value ? callPoint.value : null;
     if (!point) return pin.remove();
     put(pin, point.lon, point.lat);
     sheet.append(pin);

@@ -52,6 +52,7 @@ function Flags({ i }: { i: Incident }) {
         </strong>
       )}
       {i.offered_to_us && <strong class="flag strong">{t("console.offered_to_us")}</strong>}
+      {i.referred_to_us && <strong class="flag strong">{t("console.referred_to_us")}</strong>}
       {waits && !i.ringing && (
         <span class="flag overdue">{t("console.overdue", span(now() - i.opened_ms))}</span>
       )}

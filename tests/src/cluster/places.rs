@@ -37,6 +37,8 @@ pub const SAN_RAMON: Town = town("San Ramón", "CL-13131", 82_900);
 pub const EL_BOSQUE: Town = town("El Bosque", "CL-13105", 162_505);
 /// Above the towns.
 pub const PRECINCT: Town = above("South Precinct", "precinct");
+/// A fire brigade with a node of its own; it answers for no commune.
+pub const BRIGADE: Town = Town { name: "Bomberos", code: None, population: 0, role: "service" };
 /// Above the precinct.
 pub const NATIONAL: Town = above("National", "national");
 

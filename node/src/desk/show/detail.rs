@@ -9,50 +9,105 @@ use protocol::fold::Fold;
 use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
 use protocol::operation::{Operation, Step};
 
-use super::{Showing, name_of, step_name};
+use super::{Showing, name_of, status_of, step_name};
 use crate::desk::{ActError, Viewer};
 use crate::store::{BlobNotes, IncidentRow, PersonId};
-use crate::views::{ErasedView, IncidentDetailView, StepView, TimelineView};
+use crate::views::{DuplicatesView, ErasedView, IncidentDetailView, IncidentView, StepView, TimelineView};
 
 type Traces = BTreeMap<EnvelopeId, (Millis, Option<PersonId>)>;
+
+/// A document with what is known of it here.
+pub(super) struct Told<'a> {
+    pub(super) row: &'a IncidentRow,
+    pub(super) document: &'a Document,
+    pub(super) fold: &'a Fold,
+    pub(super) traces: Traces,
+}
+
+/// True for what says how far the answer is, and nothing else.
+fn tells_how_far(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Step { .. }
+            | Operation::Respond { .. }
+            | Operation::Close { .. }
+            | Operation::Reopen { .. }
+    )
+}
 
 impl Showing<'_> {
     pub(in crate::desk) fn detail(&self, doc: DocId) -> Result<IncidentDetailView, ActError> {
         let (row, document, fold) = self.load(doc)?;
         #[cfg(any(debug_assertions, feature = "planted-faults"))]
         crate::planted::show(document.envelopes());
-        let traces = self.r.traces(doc)?;
+        let told = Told { row: &row, document: &document, fold: &fold, traces: self.r.traces(doc)? };
         let own = self.is_own(doc)?;
         let mut timeline = Vec::new();
         for envelope in in_order(&document) {
-            timeline.extend(self.line(envelope, &fold, &traces, own)?);
+            timeline.extend(self.line(envelope, &told, own)?);
         }
-        let steps = self.steps(&document, &fold, &traces, &timeline);
+        let (kept, merged) = self.merged(doc)?.unzip();
+        let mut incident = self.incident(&row, None)?;
+        let mut steps = self.steps(&told, &timeline);
+        let mut may = self.may(&row, &fold, own);
+        if let Some(kept) = kept.filter(|_| own) {
+            may = self.follow(kept, &mut incident, &mut steps, &mut timeline)?.unwrap_or(may);
+        }
         let involved = fold.audience.involved.iter().map(|member| self.node(member)).collect();
         let heads = derive::heads(&document).unwrap_or_else(|error| {
             tracing::error!(%error, %doc, "a document could not be derived");
             Vec::new()
         });
+        let operator = matches!(self.viewer, Viewer::Operator(_));
         Ok(IncidentDetailView {
-            incident: self.incident(&row, None)?,
+            incident,
             steps,
-            timeline,
             involved,
             reachable: self.reachable(&row),
             heads,
-            may: self.may(&row, &fold, own),
+            may,
+            referrals: self.referrals(&told),
+            services: self.services(),
+            service: self.service_of(row.kind),
+            duplicates: if operator { self.duplicates(&row, &fold)? } else { DuplicatesView::default() },
+            merged,
+            disputes: self.disputes(&timeline, &fold),
+            retired: row.retired,
+            timeline,
             reporter: self.reporter(doc)?,
         })
     }
 
-    /// The steps in order; each reached one with the first time that it was taken.
-    fn steps(
+    /// What a reporter is shown of the incident that stays: how far it is, never what others told.
+    fn follow(
         &self,
-        document: &Document,
-        fold: &Fold,
-        traces: &Traces,
-        timeline: &[TimelineView],
-    ) -> Vec<StepView> {
+        kept: DocId,
+        incident: &mut IncidentView,
+        steps: &mut Vec<StepView>,
+        timeline: &mut Vec<TimelineView>,
+    ) -> Result<Option<Vec<String>>, ActError> {
+        let row = self.r.incident(kept)?.ok_or(ActError::NotFound)?;
+        let Some(document) = self.r.document(kept)? else { return Ok(None) };
+        let Some(fold) = Fold::of(&document, &self.desk.rosters()) else { return Ok(None) };
+        let told = Told { row: &row, document: &document, fold: &fold, traces: self.r.traces(kept)? };
+        steps.truncate(1);
+        steps.extend(self.steps(&told, &[]).into_iter().skip(1));
+        incident.status = status_of(&row).to_owned();
+        incident.outcome = row.outcome.map(|outcome| name_of(&outcome));
+        incident.owner = self.desk.member_name(&row.owner);
+        incident.owner_id = row.owner.to_string();
+        incident.ours = row.owner == self.desk.us();
+        for envelope in in_order(&document).into_iter().filter(|e| tells_how_far(e.operation())) {
+            let line = self.line(envelope, &told, false)?;
+            timeline.extend(line.map(|line| TimelineView { text: None, photos: Vec::new(), ..line }));
+        }
+        timeline.sort_by_key(|line| line.written_ms);
+        Ok(Some(self.may(&row, &fold, true)))
+    }
+
+    /// The steps in order; each reached one with the first time that it was taken.
+    fn steps(&self, told: &Told<'_>, timeline: &[TimelineView]) -> Vec<StepView> {
+        let Told { document, fold, traces, .. } = told;
         let stored = document.genesis().and_then(|genesis| traces.get(&genesis.id()));
         let author = document.genesis().map(|genesis| self.desk.member_name(&genesis.header().author));
         let mut steps = vec![StepView {
@@ -79,49 +134,57 @@ impl Showing<'_> {
     fn line(
         &self,
         envelope: &AdmittedEnvelope,
-        fold: &Fold,
-        traces: &Traces,
+        told: &Told<'_>,
         own: bool,
     ) -> Result<Option<TimelineView>, ActError> {
+        let Told { row, fold, traces, .. } = told;
+        let class = |blob: &BlobRef| {
+            if fold.released.contains(&blob.id) { BlobClass::Shared } else { blob.class }
+        };
         let (header, operation) = (envelope.header(), envelope.operation());
         let operator = matches!(self.viewer, Viewer::Operator(_));
         let only_for_desks = matches!(operation, Operation::Note { .. } | Operation::Media { .. })
-            && header.blobs.iter().all(|blob| blob.class != BlobClass::Shared);
+            && header.blobs.iter().all(|blob| class(blob) != BlobClass::Shared);
         let photo_for_reporter = own && matches!(operation, Operation::Media { .. });
         if only_for_desks && !operator && !photo_for_reporter {
             return Ok(None);
         }
         let (mut text, mut photos, mut pending, mut words_id) = (None, Vec::new(), false, None);
-        let mut erased = Vec::new();
+        let (mut erased, mut releasable, mut released) = (Vec::new(), Vec::new(), Vec::new());
         for blob in &header.blobs {
             if fold.redacted.contains_key(&blob.id) {
                 erased.push(self.erased(blob, fold));
                 continue;
             }
             // A neighbour reads their own words, never what others told the desk.
-            let words_of_others = !operator && blob.class != BlobClass::Shared && !header.is_genesis();
+            let words_of_others = !operator && class(blob) != BlobClass::Shared && !header.is_genesis();
             let photo = matches!(operation, Operation::Media { .. });
-            if !self.desk.may_see_blob(self.r, self.viewer, header.doc, blob.class)?
+            if !self.desk.may_see_blob(self.r, self.viewer, header.doc, class(blob))?
                 || (words_of_others && !photo)
             {
                 continue;
             }
+            if fold.released.contains(&blob.id) {
+                released.push(blob.id.to_string());
+            }
+            let notes = if photo { None } else { self.r.words(&blob.id)? };
+            let held = notes.is_some() || (photo && self.r.has_blob(&blob.id)?);
+            pending |= !held;
+            if held && !fold.released.contains(&blob.id) && self.is_releasable(row, blob, notes.as_ref()) {
+                releasable.push(blob.id.to_string());
+            }
             if photo {
-                pending |= !self.r.has_blob(&blob.id)?;
                 photos.push(blob.id.to_string());
             } else {
                 words_id = Some(blob.id.to_string()).filter(|_| operator);
-                match self.r.words(&blob.id)? {
-                    Some(words) => text = Some(told(&words)).filter(|text| !text.is_empty()),
-                    None => pending = true,
-                }
+                text = notes.as_ref().map(whole_text).filter(|text| !text.is_empty()).or(text);
             }
         }
         let trace = traces.get(&envelope.id());
         let by = trace.and_then(|(_, person)| *person).filter(|_| operator);
         Ok(Some(TimelineView {
             id: envelope.id().to_string(),
-            what: operation.name().to_owned(),
+            what: operation.name().replace(' ', "_"),
             detail: detail_of(operation),
             node: self.desk.member_name(&header.author),
             by: by.and_then(|person| self.operator_by_id(person)),
@@ -131,6 +194,8 @@ impl Showing<'_> {
             detail_pending: pending,
             photos,
             words: words_id,
+            releasable,
+            released,
             erased,
             other_node: operation.other_member().map(|member| self.desk.member_name(&member)),
             confirmed: !fold.unconfirmed.contains(&envelope.id()),
@@ -178,6 +243,9 @@ impl Showing<'_> {
 
     /// What this viewer may do now, by the names of the API.
     fn may(&self, row: &IncidentRow, fold: &Fold, own: bool) -> Vec<String> {
+        if row.retired {
+            return Vec::new();
+        }
         let us = self.desk.us();
         let involved = fold.audience.involved.contains(&us);
         let (ours, open) = (row.owner == us, row.outcome.is_none());
@@ -204,8 +272,10 @@ impl Showing<'_> {
                     }
                     let next = Step::ALL.iter().filter(|step| row.step.is_none_or(|now| **step > now));
                     may.extend(next.map(|step| format!("step:{}", step_name(*step))));
-                    may.extend(["invite", "offer", "close"].map(str::to_owned));
+                    may.extend(["invite", "offer", "close", "refer", "relocate"].map(str::to_owned));
                 }
+                let of_owner: &[&str] = if ours { &["reclassify", "link", "release"] } else { &["dispute"] };
+                may.extend(of_owner.iter().map(|act| (*act).to_owned()));
                 if ours && !open {
                     may.push("reopen".into());
                 }
@@ -272,7 +342,7 @@ fn photos_after(document: &Document, step: &EnvelopeId, timeline: &[TimelineView
 }
 
 /// The words with the address that was told, as one text.
-fn told(words: &BlobNotes) -> String {
+fn whole_text(words: &BlobNotes) -> String {
     match (words.address.is_empty(), words.text.is_empty()) {
         (true, _) => words.text.clone(),
         (false, true) => words.address.clone(),

@@ -58,6 +58,7 @@ fn incident(number: u64, kind: &str, status: &str, minutes: u64) -> IncidentView
         ours: true,
         offered_to: None,
         offered_to_us: false,
+        referred_to_us: false,
         opened_ms: NOW - minutes * 60_000,
         changed_ms: NOW - minutes * 30_000,
         late: false,
@@ -111,6 +112,8 @@ fn detail(incident: IncidentView, may: &[&str]) -> IncidentDetailView {
         text: text.map(str::to_owned),
         detail_pending: what == "media",
         words: text.map(|_| "3c".repeat(32)),
+        releasable: text.map(|_| "3c".repeat(32)).filter(|_| what == "note").into_iter().collect(),
+        released: text.map(|_| "3c".repeat(32)).filter(|_| what == "contribution").into_iter().collect(),
         erased: Vec::new(),
         photos: Vec::new(),
         other_node: (what == "invite").then(|| "San Ramón".to_owned()),
@@ -146,11 +149,60 @@ fn detail(incident: IncidentView, may: &[&str]) -> IncidentDetailView {
             address: Some("Santa Rosa 11485".to_owned()),
             visibility: "neighbours".to_owned(),
         }),
+        referrals: vec![asked("fire", Some("d4"), "waiting", at), asked("ambulance", None, "declined", at)],
+        services: vec![node("d4", "Bomberos 4ª Compañía")],
+        service: "police".to_owned(),
+        duplicates: duplicates(at),
+        merged: (incident.status == "closed").then(|| MergedView { id: None, short: "K7QM".to_owned() }),
+        disputes: vec![DisputeView {
+            what: "place".to_owned(),
+            node: "San Ramón".to_owned(),
+            text: Some(HOSTILE.to_owned()),
+            at_ms: at + 60_000,
+        }],
+        retired: false,
         incident,
     }
 }
 
-const MAY: [&str; 13] = [
+fn asked(service: &str, node: Option<&str>, state: &str, at: u64) -> ReferralView {
+    let waits = node.is_none() && state == "waiting";
+    ReferralView {
+        id: "ab".repeat(32),
+        service: service.to_owned(),
+        node: node.map(|id| NodeNameView { id: id.repeat(16), name: "Bomberos 4ª Compañía".to_owned() }),
+        state: state.to_owned(),
+        asked_ms: at + 60_000,
+        answered_ms: (state != "waiting").then_some(at + 120_000),
+        may: if waits { vec!["accepted".to_owned(), "declined".to_owned()] } else { Vec::new() },
+    }
+}
+
+fn duplicates(at: u64) -> DuplicatesView {
+    DuplicatesView {
+        links: vec![related(21, at, false)],
+        here: vec![related(22, at, true), related(23, at, false)],
+        suggested: vec![related(24, at, false)],
+    }
+}
+
+fn related(number: u64, at: u64, absorbed: bool) -> RelatedView {
+    RelatedView {
+        id: format!("{number:064x}"),
+        short: format!("K{number}QM"),
+        kind: "robbery".to_owned(),
+        status: "open".to_owned(),
+        owner: "San Ramón".to_owned(),
+        opened_ms: at,
+        distance_m: Some(120),
+        text: Some(HOSTILE.to_owned()),
+        same_alert: number == 24,
+        absorbed,
+        may: !absorbed,
+    }
+}
+
+const MAY: [&str; 19] = [
     "claim",
     "step:called",
     "step:on_the_way",
@@ -159,6 +211,12 @@ const MAY: [&str; 13] = [
     "respond:on_the_way",
     "note",
     "redact",
+    "refer",
+    "link",
+    "reclassify",
+    "relocate",
+    "dispute",
+    "release",
     "invite",
     "offer",
     "close",
