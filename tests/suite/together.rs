@@ -3,9 +3,12 @@
 use serde_json::json;
 
 use tests::cluster::places::{
-    BORDER_OF_SAN_JOAQUIN, BORDER_OF_SAN_MIGUEL, BRIGADE, MIDDLE_OF_SAN_MIGUEL, SAN_JOAQUIN, SAN_MIGUEL,
+    BORDER_OF_SAN_JOAQUIN, BRIGADE, MIDDLE_OF_SAN_MIGUEL, Place, SAN_JOAQUIN, SAN_MIGUEL,
 };
 use tests::cluster::{Cluster, wait_for};
+
+/// In San Miguel, 450 m from `BORDER_OF_SAN_JOAQUIN`.
+const ACROSS_THE_BORDER: Place = Place(-33.498_677, -70.640_711);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_brigade_that_is_asked_answers_by_itself_and_the_incident_stays_with_its_town() {
@@ -53,7 +56,7 @@ async fn two_towns_that_heard_of_one_thing_make_it_one_and_both_reporters_see_it
     let cluster = Cluster::start(&[SAN_MIGUEL, SAN_JOAQUIN]).await;
     let ana = cluster[SAN_MIGUEL].resident("Ana").await;
     let beto = cluster[SAN_JOAQUIN].resident("Beto").await;
-    let first = ana.raise("robbery", BORDER_OF_SAN_MIGUEL, "Two men with a knife").await;
+    let first = ana.raise("robbery", ACROSS_THE_BORDER, "Two men with a knife").await;
     let second = beto.raise("assault", BORDER_OF_SAN_JOAQUIN, "They are fighting").await;
     let (kept, again) = (first["id"].as_str().expect("an id"), second["id"].as_str().expect("an id"));
     let owner = cluster[SAN_MIGUEL].operator().await;
