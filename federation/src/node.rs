@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use protocol::ids::{BlobId, DocId, MemberId};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -175,9 +176,11 @@ impl<C: Core> Handle<C> {
         self.commands.send(command).await.map_err(|_| Stopped)
     }
 
-    /// The same from a thread outside the runtime, such as the store's writer.
-    pub fn command_blocking(&self, command: C::Command) -> Result<(), Stopped> {
-        self.commands.blocking_send(command).map_err(|_| Stopped)
+    /// The same without waiting; gives the command back where there is no room, or the loop has ended.
+    pub fn try_command(&self, command: C::Command) -> Result<(), C::Command> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(command) | TrySendError::Closed(command) => command,
+        })
     }
 
     /// Replaces the list of whom to keep a connection with. Those no longer on it are not dialled any

@@ -4,12 +4,13 @@
 //! only after its commit; nothing is shown, sent or acknowledged before.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
+use protocol::envelope::AdmittedEnvelope;
 use protocol::ids::{Incarnation, MemberId, Millis};
 use protocol::roster::RosterChain;
 use rusqlite::Connection;
@@ -21,6 +22,7 @@ mod audit;
 mod blobs;
 mod calendar;
 mod check;
+mod checkpoint;
 mod copy;
 mod digests;
 mod documents;
@@ -62,6 +64,7 @@ pub use retire::RetireCursor;
 pub use tx::Tx;
 pub use writer::Queue;
 
+use checkpoint::Checkpoints;
 use limits::{
     BUSY_MS_MAX, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES, WAL_PAGES,
 };
@@ -107,6 +110,9 @@ pub struct Opening {
     pub pages_max: Option<u32>,
 }
 
+/// Takes an envelope of this node's own, or gives it back; never waits.
+pub type TellWrote = Box<dyn Fn(AdmittedEnvelope) -> Option<AdmittedEnvelope> + Send + Sync>;
+
 /// What the writer and the readers have in common.
 pub(crate) struct Shared {
     /// For look-ups by address and phone.
@@ -127,6 +133,8 @@ pub(crate) struct Shared {
     pub(crate) calendar: Calendar,
     /// Large blobs.
     pub(crate) blobs: PathBuf,
+    /// Takes each envelope that this node wrote, right after its commit.
+    pub(crate) tell_wrote: OnceLock<TellWrote>,
     /// Told when a commit asked for something to be erased.
     pub(crate) erasure: tokio::sync::Notify,
 }
@@ -159,8 +167,39 @@ struct Inner {
     folder: PathBuf,
     pages_max: Option<u32>,
     has_ballast: bool,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Ends after the writer: fields are dropped in their order.
+    beside: Beside,
+}
+
+/// What works beside the writer, so that no alert waits for it. Dropped, it is stopped and joined.
+struct Beside {
     spare: Arc<SpareKeys>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    checkpoints: Arc<Checkpoints>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Beside {
+    fn start(folder: &Path, writer: &mut Connection) -> Result<Beside, OpenError> {
+        let mut threads = Vec::new();
+        let (spare, thread) = SpareKeys::start(folder)?;
+        threads.push(thread);
+        let (checkpoints, thread) = Checkpoints::start(folder, writer)?;
+        threads.push(thread);
+        Ok(Beside { spare, checkpoints, threads })
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.spare.stop();
+        self.checkpoints.stop();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the store panicked");
+            }
+        }
+    }
 }
 
 impl Store {
@@ -170,13 +209,11 @@ impl Store {
         let Opening { folder, clock, hand, rosters, time_zone, ballast_bytes, pages_max } = opening;
         let pages_max = pages_max.or_else(|| std::env::var(PAGES_MAX_VARIABLE).ok()?.parse().ok());
         let blobs = folder.join("blobs");
-        for folder in [&folder, &blobs] {
-            std::fs::create_dir_all(folder)
-                .map_err(|source| OpenError::Path { path: folder.clone(), source })?;
-        }
+        make_folders(&[&folder, &blobs])?;
         let mut pair = connect(&folder)?;
         schema::migrate_node(&mut pair.db)?;
         schema::migrate_keys(&mut pair.keys)?;
+        let beside = Beside::start(&folder, &mut pair.db)?;
         if let Some(pages_max) = pages_max {
             pair.db.pragma_update(None, "max_page_count", pages_max)?;
         }
@@ -191,6 +228,7 @@ impl Store {
             gravest: locks::Gravest::default(),
             calendar: Calendar::new(time_zone),
             blobs,
+            tell_wrote: OnceLock::new(),
             erasure: tokio::sync::Notify::new(),
         });
         let ballast = folder.join(BALLAST);
@@ -219,8 +257,7 @@ impl Store {
             let queues = queues.clone();
             start_thread("store-writer", &folder, move || writer::run(&queues, &mut writing))?
         };
-        let (spare, keys_thread) = SpareKeys::start(&folder)?;
-        let threads = Mutex::new(vec![thread, keys_thread]);
+        let thread = Mutex::new(Some(thread));
         let readers = Readers::new(readers, shared.clone());
         let has_ballast = ballast_bytes > 0;
         let inner = Inner {
@@ -233,8 +270,8 @@ impl Store {
             folder,
             pages_max,
             has_ballast,
-            spare,
-            threads,
+            thread,
+            beside,
         };
         Ok(Store { inner: Arc::new(inner) })
     }
@@ -260,6 +297,16 @@ impl Store {
         self.inner.readers.read(work).await
     }
 
+    /// As [`Store::read`], for a look-up of a few rows by key that somebody waits for.
+    pub async fn look_up<T, E, F>(&self, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<WriteError> + Send + 'static,
+        F: FnOnce(&Reader<'_>) -> Result<T, E> + Send + 'static,
+    {
+        self.inner.readers.look_up(work).await
+    }
+
     /// As [`Store::read`], on the calling thread, which it may block.
     pub fn read_here<T, E, F>(&self, work: F) -> Result<T, E>
     where
@@ -273,6 +320,14 @@ impl Store {
     #[must_use]
     pub fn commits(&self) -> broadcast::Receiver<Committed> {
         self.inner.commits.subscribe()
+    }
+
+    /// Tells of each envelope that this node writes on the writer's own thread, right after its commit:
+    /// an alert is on its way to the neighbours without another thread having to wake first. What is
+    /// given back is told with [`Store::commits`]. Set once.
+    pub fn tell_wrote(&self, tell: TellWrote) {
+        // A second one would be the same federation's.
+        let _ = self.inner.shared.tell_wrote.set(tell);
     }
 
     /// Becomes true when the disk failed: the process must end.
@@ -383,13 +438,13 @@ impl Store {
 impl Inner {
     fn stop(&self) {
         self.queues.stop();
-        self.spare.stop();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            // A job may hold the last clone; the writer then ends by itself once the queues are empty.
-            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-                tracing::error!("a thread of the store panicked");
-            }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // A job may hold the last clone; the thread then ends by itself once the queues are empty.
+        let others = thread.filter(|thread| thread.thread().id() != std::thread::current().id());
+        if let Some(thread) = others
+            && thread.join().is_err()
+        {
+            tracing::error!("the store's writer panicked");
         }
     }
 }
@@ -398,6 +453,14 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+fn make_folders(folders: &[&Path]) -> Result<(), OpenError> {
+    for folder in folders {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| OpenError::Path { path: (*folder).to_owned(), source })?;
+    }
+    Ok(())
 }
 
 /// A thread of the store in this folder.

@@ -156,7 +156,7 @@ impl Desk {
     /// operator's ends with the shift.
     pub async fn session(&self, token: &str) -> Result<Viewer, WriteError> {
         let (token, now) = (token.to_owned(), self.store().now());
-        let session = self.store().read({
+        let session = self.store().look_up({
             let token = token.clone();
             move |r| r.session(&token, now)
         });

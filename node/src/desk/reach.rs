@@ -44,7 +44,7 @@ impl Desk {
     async fn reach_of_incident(&self, doc: DocId) -> Result<Reach, WriteError> {
         let desk = self.clone();
         self.store()
-            .read(move |r| {
+            .look_up(move |r| {
                 if r.incident(doc)?.is_some_and(|row| !desk.is_private(row.kind)) {
                     return Ok(Reach::SignedIn);
                 }

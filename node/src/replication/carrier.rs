@@ -272,9 +272,18 @@ impl Carrier {
         self.handle.set_contacts(self.contacts.to_dial(store.rosters().head(), configured, store.member()));
     }
 
-    /// Tells the replica of every envelope that this node writes, after its commit.
+    /// Tells the replica of every envelope that this node writes, after its commit: at once from the
+    /// writer's thread, and of those for which the loop had no room then, from here.
     pub async fn tell_written(self, mut stop: watch::Receiver<bool>) {
         let mut commits = self.desk.commits();
+        let handle = self.handle.clone();
+        self.desk.store().tell_wrote(Box::new(move |envelope| {
+            let doc = envelope.header().doc;
+            match handle.try_command(ReplicaInput::Wrote { doc, envelopes: vec![envelope] }) {
+                Err(ReplicaInput::Wrote { mut envelopes, .. }) => envelopes.pop(),
+                Ok(()) | Err(_) => None,
+            }
+        }));
         loop {
             let committed = tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,

@@ -93,7 +93,7 @@ impl Store {
 
     /// Seals content that another node sent; the caller compares [`StagedBlob::id`] with what was asked.
     pub async fn stage(&self, salt: [u8; 32], content: Vec<u8>) -> Result<StagedBlob, WriteError> {
-        let (blob, sealed) = stage(self.inner.spare.take(), salt, &content);
+        let (blob, sealed) = stage(self.inner.beside.spare.take(), salt, &content);
         let Some(sealed) = sealed else { return Ok(blob) };
         let path = file_of(&self.inner.shared.blobs, blob.id);
         let written = tokio::task::spawn_blocking(move || write_file(&path, &sealed)).await;

@@ -54,7 +54,7 @@ pub struct Event {
 pub struct Committed {
     /// Its events.
     pub events: Arc<[Event]>,
-    /// Envelopes that this node itself wrote.
+    /// Envelopes that this node itself wrote and that [`super::Store::tell_wrote`] did not take.
     pub wrote: Arc<[AdmittedEnvelope]>,
 }
 

@@ -80,9 +80,31 @@ impl Readers {
         E: From<WriteError>,
         F: FnOnce(&Reader<'_>) -> Result<T, E>,
     {
-        let lease = self.lease();
+        self.run_on(self.lease(), work)
+    }
+
+    fn run_on<T, E, F>(&self, lease: Lease<'_>, work: F) -> Result<T, E>
+    where
+        E: From<WriteError>,
+        F: FnOnce(&Reader<'_>) -> Result<T, E>,
+    {
         lease.db.execute_batch("BEGIN").map_err(WriteError::from)?;
         work(&Reader::new(&lease.db, &lease.keys, &self.shared))
+    }
+
+    /// As [`Readers::read`], for a look-up of a few rows by key: on the calling thread if a connection is
+    /// idle, because waking another one takes longer than the look-up.
+    pub(super) async fn look_up<T, E, F>(self: &Arc<Self>, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<WriteError> + Send + 'static,
+        F: FnOnce(&Reader<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(pair) => self.run_on(Lease { readers: self, pair: Some(pair) }, work),
+            None => self.read(work).await,
+        }
     }
 
     /// Waits for an idle pair; reads are short.

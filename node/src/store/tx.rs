@@ -62,8 +62,12 @@ impl Writing {
         if effects.erased {
             self.shared.erasure.notify_one();
         }
-        if !effects.events.is_empty() || !effects.wrote.is_empty() {
-            let committed = Committed { events: effects.events.into(), wrote: effects.wrote.into() };
+        let mut wrote = effects.wrote;
+        if let Some(tell) = self.shared.tell_wrote.get() {
+            wrote = wrote.into_iter().filter_map(tell).collect();
+        }
+        if !effects.events.is_empty() || !wrote.is_empty() {
+            let committed = Committed { events: effects.events.into(), wrote: wrote.into() };
             // Nobody listening is no error: the events are in their table, the rest in the log.
             let _ = self.commits.send(committed);
         }
