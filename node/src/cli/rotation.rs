@@ -13,6 +13,9 @@ use crate::rotation::PURPOSES;
 
 const DOMAIN: &[u8] = b"cuadra/rotation/v1\0";
 
+/// Public keys and what each is for.
+pub type NewKeys = Vec<(KeyPurpose, [u8; 32])>;
+
 /// Keys that one request may bring: one of each purpose.
 const NEW_KEYS_MAX: usize = 4;
 
@@ -105,10 +108,7 @@ impl RotationRequest {
     }
 
     /// Reads a file and judges it by the roster in force; gives the member and its new keys.
-    pub fn read(
-        json: &[u8],
-        head: &Roster,
-    ) -> Result<(MemberId, Vec<(KeyPurpose, [u8; 32])>), RotationError> {
+    pub fn read(json: &[u8], head: &Roster) -> Result<(MemberId, NewKeys), RotationError> {
         let request: Self = serde_json::from_slice(json)?;
         if request.federation != head.federation() {
             return Err(RotationError::Federation);
