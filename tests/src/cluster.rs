@@ -11,7 +11,7 @@ pub mod roster;
 pub mod waiting;
 
 use std::ops::Index;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tempfile::TempDir;
@@ -27,7 +27,7 @@ use link::{SharedWiring, Wiring};
 /// Folders and keys of a federation whose nodes do not run yet.
 #[derive(Debug)]
 pub struct Plan {
-    folder: TempDir,
+    folder: Folder,
     towns: Vec<Town>,
     wiring: SharedWiring,
     disks: Vec<Option<SmallDisk>>,
@@ -42,7 +42,25 @@ pub struct Plan {
 pub struct Cluster {
     nodes: Vec<Node>,
     wiring: SharedWiring,
-    folder: TempDir,
+    folder: Folder,
+}
+
+/// Where a federation lies.
+#[derive(Debug)]
+enum Folder {
+    /// It goes with the federation.
+    Passing(TempDir),
+    /// It stays, for the next one that is laid out there.
+    Kept(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Folder::Passing(folder) => folder.path(),
+            Folder::Kept(folder) => folder,
+        }
+    }
 }
 
 impl Plan {
@@ -85,21 +103,39 @@ impl Plan {
 
     /// Starts every node and waits until all of them are ready.
     pub async fn run(self) -> Cluster {
+        let (scripted, keep_ports) = (self.scripted.clone(), self.keep_ports);
+        let mut cluster = self.found().await;
+        for node in cluster.nodes.iter_mut().filter(|node| !scripted.contains(&node.town)) {
+            node.start().await;
+            if keep_ports {
+                node.keep_port();
+            }
+        }
+        cluster
+    }
+
+    /// The federation's folders, keys and roster; nothing runs. What lies in a kept folder already is
+    /// taken as it is, at new addresses.
+    pub async fn found(self) -> Cluster {
         let mut nodes = Vec::new();
+        let again = folder_of(&self.folder, 0).join("cuadra.toml").exists();
         for (number, (town, disk)) in self.towns.iter().zip(&self.disks).enumerate() {
             let folder = folder_of(&self.folder, number);
             let under = above(&self.towns, *town);
-            nodes.push(
-                Node::new(*town, under, number, folder, disk.clone(), self.wiring.clone(), self.direct).await,
-            );
+            let (disk, wiring) = (disk.clone(), self.wiring.clone());
+            nodes.push(if again {
+                Node::again(*town, number, folder, wiring, self.direct).await
+            } else {
+                Node::new(*town, under, number, folder, disk, wiring, self.direct).await
+            });
         }
-        roster::found(self.folder.path(), &nodes);
-        for node in nodes.iter_mut().filter(|node| !self.scripted.contains(&node.town)) {
+        if again {
+            node::move_all(&nodes);
+        } else {
+            roster::found(self.folder.path(), &nodes);
+        }
+        for node in &mut nodes {
             node.run_under(&self.under);
-            node.start().await;
-            if self.keep_ports {
-                node.keep_port();
-            }
         }
         Cluster { nodes, wiring: self.wiring, folder: self.folder }
     }
@@ -113,7 +149,7 @@ fn above(towns: &[Town], town: Town) -> Option<&'static str> {
     higher.next().map(|office| office.name)
 }
 
-fn folder_of(folder: &TempDir, number: usize) -> PathBuf {
+fn folder_of(folder: &Folder, number: usize) -> PathBuf {
     folder.path().join(format!("node-{number}"))
 }
 
@@ -130,6 +166,17 @@ impl Cluster {
     #[must_use]
     pub fn laid_out(towns: &[Town]) -> Plan {
         let folder = tempfile::Builder::new().prefix("cuadra-").tempdir().expect("a folder for the test");
+        Self::plan(towns, Folder::Passing(folder))
+    }
+
+    /// The same in a folder that stays. If these towns were laid out there before, they are found again
+    /// with everything that they hold.
+    #[must_use]
+    pub fn kept_in(folder: &Path, towns: &[Town]) -> Plan {
+        Self::plan(towns, Folder::Kept(folder.to_owned()))
+    }
+
+    fn plan(towns: &[Town], folder: Folder) -> Plan {
         let wiring = Arc::new(Mutex::new(Wiring::default()));
         let disks = vec![None; towns.len()];
         Plan {
@@ -157,7 +204,7 @@ impl Cluster {
 
     /// The folder of all nodes.
     #[must_use]
-    pub fn folder(&self) -> &std::path::Path {
+    pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
@@ -196,7 +243,7 @@ impl Cluster {
         self.nodes[number].kill().await;
     }
 
-    /// Starts a killed node again, at another port.
+    /// Starts a node that does not run: one that was killed, at another port, or one that was only laid out.
     pub async fn restart(&mut self, town: Town) {
         let number = self.number(town);
         self.nodes[number].start().await;

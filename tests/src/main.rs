@@ -28,6 +28,15 @@ enum Tool {
     /// Measure how much slower alerts get while one node floods, stands still, never reads or breaks
     /// the program
     Blast(radius::Blast),
+    /// Do one part of the work so many times, for callgrind
+    #[command(hide = true)]
+    Counted {
+        /// Which part
+        #[arg(value_enum)]
+        part: bench::counts::Part,
+        /// How often
+        rounds: u32,
+    },
     /// Play the member that floods, for `blast` and the suite, until the process is ended
     #[command(hide = true)]
     Flood {
@@ -76,6 +85,7 @@ fn main() -> anyhow::Result<()> {
         Tool::Federation => tokio::runtime::Runtime::new()?.block_on(federation::serve()),
         Tool::Pictures => pictures(root),
         Tool::Bench(bench) => bench::run(root, &bench),
+        Tool::Counted { part, rounds } => bench::drive(part, rounds),
         Tool::Blast(blast) => radius::run(root, &blast),
         Tool::Flood { folder, address } => {
             tokio::runtime::Runtime::new()?.block_on(tests::blast::flood::run(&folder, address));

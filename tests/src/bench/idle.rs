@@ -2,29 +2,32 @@
 
 use std::time::{Duration, Instant};
 
-use tests::cluster::Cluster;
-use tests::cluster::places::{MIDDLE_OF_SAN_MIGUEL, SAN_MIGUEL};
+use tests::cluster::places::SAN_MIGUEL;
 use tests::cluster::process::cuadra_binary;
 
-use super::fill;
+use super::fill::Story;
 use super::inside::usage;
+use super::laid::{self, Held, Kept, Wires};
+use super::opened::equals_a_rebuild;
 use super::report::{Against, Growth, Report, Target};
 use super::statistics::{Spread, count};
 
 /// How long a node is left alone before its memory is read.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Fills a node to each of these sizes, one after the other, and starts it `runs` times at each.
-pub async fn run(report: &mut Report, sizes: &[usize], runs: usize) -> anyhow::Result<()> {
-    let binary = count(usize::try_from(std::fs::metadata(cuadra_binary())?.len())?) / 1_048_576.0;
-    report.add("W9", "size of the program", "MiB", &[binary], target("30 MB", 28.6));
-    let mut cluster = Cluster::start(&[SAN_MIGUEL]).await;
-    cluster.kill(SAN_MIGUEL).await;
-    let (mut held, mut starts, mut memories) = (0, Vec::new(), Vec::new());
+/// What the node holds: closed incidents of the past.
+fn held(incidents: usize) -> Story {
+    Story { incidents, operations: 3, words: false, past: true }
+}
+
+/// Starts a node that holds so much `runs` times, at each size.
+pub async fn run(report: &mut Report, kept: &Kept, sizes: &[usize], runs: usize) -> anyhow::Result<()> {
+    let binary = count(usize::try_from(std::fs::metadata(cuadra_binary())?.len())?) / 1e6;
+    report.add("W9", "size of the program", "MB", &[binary], target("30 MB", 30.0));
+    let (mut starts, mut memories) = (Vec::new(), Vec::new());
     for size in sizes {
-        let folder = cluster[SAN_MIGUEL].folder.clone();
-        fill::incidents(&folder, MIDDLE_OF_SAN_MIGUEL, size.saturating_sub(held)).await?;
-        held = *size;
+        let folder = kept.laid(report, Held::Alone, held(*size)).await?;
+        let mut cluster = laid::found(&folder, Held::Alone, Wires::Direct).await;
         let (mut start, mut memory, mut peak) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..runs {
             let began = Instant::now();
@@ -37,6 +40,7 @@ pub async fn run(report: &mut Report, sizes: &[usize], runs: usize) -> anyhow::R
             peak.push(used.memory_peak_mib);
             cluster.kill(SAN_MIGUEL).await;
         }
+        equals_a_rebuild(&cluster[SAN_MIGUEL].folder).await?;
         let what = |part: &str| format!("{size} incidents, {part}");
         report.add("W9", what("start to serving"), "ms", &start, target("150 ms", 150.0));
         report.add("W9", what("memory, idle"), "MiB", &memory, target("40 MB", 38.1));

@@ -7,9 +7,6 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::statistics::count;
 
-/// Clock ticks a second in /proc, on every Linux that we know.
-const TICKS_PER_SECOND: f64 = 100.0;
-
 /// A node's database.
 pub struct Database {
     db: Connection,
@@ -39,17 +36,33 @@ impl Database {
         self.number("SELECT count(*) FROM alert")
     }
 
-    /// Bytes of the envelopes after this number.
+    /// Bytes of the envelopes of incidents after this number.
     pub fn envelope_bytes_after(&self, number: u64) -> anyhow::Result<f64> {
-        let sql = "SELECT coalesce(sum(length(bytes)), 0) FROM envelope WHERE number > ?1";
+        let sql = "SELECT coalesce(sum(length(bytes)), 0) FROM envelope
+             WHERE number > ?1 AND doc IN (SELECT doc FROM incident)";
         let bytes: i64 = self.db.query_row(sql, [i64::try_from(number)?], |row| row.get(0))?;
         Ok(count(usize::try_from(bytes)?))
     }
 
-    /// When the last envelope was stored, in ms since 1970.
-    pub fn last_stored_ms(&self) -> anyhow::Result<u64> {
-        self.number(
-            "SELECT coalesce(max(received_ms), 0) FROM envelope WHERE doc IN (SELECT doc FROM incident)",
+    /// Bytes of words and photos of incidents.
+    pub fn word_bytes(&self) -> anyhow::Result<f64> {
+        Ok(count(usize::try_from(self.number("SELECT coalesce(sum(bytes), 0) FROM blob")?)?))
+    }
+
+    /// Envelopes of incidents after this number.
+    pub fn envelopes_after(&self, number: u64) -> anyhow::Result<u64> {
+        self.number_after(
+            "SELECT count(*) FROM envelope WHERE number > ?1 AND doc IN (SELECT doc FROM incident)",
+            number,
+        )
+    }
+
+    /// When the last envelope of an incident after this number was stored, in ms since 1970.
+    pub fn last_stored_ms(&self, number: u64) -> anyhow::Result<u64> {
+        self.number_after(
+            "SELECT coalesce(max(received_ms), 0) FROM envelope
+             WHERE number > ?1 AND doc IN (SELECT doc FROM incident)",
+            number,
         )
     }
 
@@ -61,11 +74,32 @@ impl Database {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Some incidents, in hex.
-    pub fn incidents(&self, most: usize) -> anyhow::Result<Vec<String>> {
-        let mut select = self.db.prepare("SELECT lower(hex(doc)) FROM incident ORDER BY doc LIMIT ?1")?;
-        let rows = select.query_map([i64::try_from(most)?], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+    /// So many incidents, in hex, from all over the ids: those next to each other would be cheaper to find
+    /// again than those that really change.
+    pub fn spread(&self, wanted: usize) -> anyhow::Result<Vec<String>> {
+        let mut select =
+            self.db.prepare("SELECT lower(hex(doc)) FROM incident WHERE doc >= ?1 ORDER BY doc")?;
+        let mut found = std::collections::BTreeSet::new();
+        for place in 0..wanted {
+            let first = u16::try_from(place * 0x1_0000 / wanted)?.to_be_bytes();
+            // The next one that was not found yet; behind the last comes the first.
+            for from in [first, [0, 0]] {
+                let mut rows = select.query([from])?;
+                let mut new = false;
+                while !new && let Some(row) = rows.next()? {
+                    new = found.insert(row.get::<_, String>(0)?);
+                }
+                if new {
+                    break;
+                }
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    fn number_after(&self, sql: &str, number: u64) -> anyhow::Result<u64> {
+        let number: i64 = self.db.query_row(sql, [i64::try_from(number)?], |row| row.get(0))?;
+        Ok(u64::try_from(number)?)
     }
 
     fn number(&self, sql: &str) -> anyhow::Result<u64> {
@@ -89,8 +123,10 @@ pub struct Usage {
     pub memory_mib: f64,
     /// Most memory that was ever in use, MiB.
     pub memory_peak_mib: f64,
-    /// Time of the processor, ms, in steps of ten.
+    /// Time of the processor, ms, of the threads that are alive.
     pub processor_ms: f64,
+    /// How long those threads could have run but waited for a processor, ms.
+    pub waited_ms: f64,
 }
 
 /// Of this process.
@@ -102,17 +138,22 @@ pub fn usage(process: u32) -> anyhow::Result<Usage> {
             line.and_then(|line| line.trim_start_matches(':').split_whitespace().next()?.parse::<f64>().ok());
         kib.map_or(f64::NAN, |kib| kib / 1024.0)
     };
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // Behind the name, which may hold spaces: state is the first, user and system time the 12th and 13th.
-    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
-    let ticks =
-        |place: usize| fields.split_whitespace().nth(place).and_then(|field| field.parse::<f64>().ok());
-    let ticks = ticks(11).unwrap_or_default() + ticks(12).unwrap_or_default();
-    Ok(Usage {
-        memory_mib: mib("VmRSS"),
-        memory_peak_mib: mib("VmHWM"),
-        processor_ms: ticks * 1_000.0 / TICKS_PER_SECOND,
-    })
+    let (processor_ms, waited_ms) = scheduled_ms(process)?;
+    Ok(Usage { memory_mib: mib("VmRSS"), memory_peak_mib: mib("VmHWM"), processor_ms, waited_ms })
+}
+
+/// Time on a processor and time waiting for one, of all threads that are alive, to the nanosecond.
+fn scheduled_ms(process: u32) -> anyhow::Result<(f64, f64)> {
+    let (mut ran, mut waited) = (0.0, 0.0);
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread may end while it is looked at.
+        let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        let mut fields = text.split_whitespace();
+        let mut next = || fields.next().unwrap_or_default().parse::<f64>();
+        ran += next()?;
+        waited += next()?;
+    }
+    Ok((ran / 1e6, waited / 1e6))
 }
 
 /// Looks until `probe` gives something; an error with `what` when it is too late.

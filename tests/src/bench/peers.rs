@@ -121,15 +121,6 @@ impl Peers {
         self.works.is_empty() || self.works.contains(&work)
     }
 
-    /// The sizes of the project's own W2 and W3, as far as they are to be compared.
-    pub fn sizes(&self) -> Vec<usize> {
-        let sizes = [(Shared::W2, self.missing), (Shared::W3, self.shared)];
-        let mut sizes: Vec<usize> =
-            sizes.into_iter().filter(|(work, _)| self.wants(*work)).map(|(_, size)| size).collect();
-        sizes.dedup();
-        sizes
-    }
-
     fn systems(&self) -> Vec<System> {
         let named = |system: &System| self.systems.is_empty() || self.systems.contains(system);
         System::ALL.into_iter().filter(named).collect()

@@ -86,9 +86,26 @@ pub struct Report {
     rows: Vec<Row>,
     growths: Vec<Growth>,
     notes: Vec<String>,
+    silent: bool,
 }
 
 impl Report {
+    /// One that says nothing while figures come in.
+    pub fn silent() -> Report {
+        Report { silent: true, ..Report::default() }
+    }
+
+    /// How many figures there are.
+    pub fn figures(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn say(&self, text: &str) {
+        if !self.silent {
+            eprintln!("{text}");
+        }
+    }
+
     /// Adds a figure from its runs and says it at once, for who watches.
     pub fn add(
         &mut self,
@@ -99,7 +116,7 @@ impl Report {
         against: Option<Against>,
     ) {
         let row = Row { work, what: what.into(), unit, spread: Spread::of(values), against };
-        eprintln!("{}", line(&row));
+        self.say(&line(&row));
         self.rows.push(row);
     }
 
@@ -115,14 +132,14 @@ impl Report {
 
     /// Adds how a cost grew.
     pub fn grew(&mut self, growth: Growth) {
-        eprintln!("{}", growth_line(&growth));
+        self.say(&growth_line(&growth));
         self.growths.push(growth);
     }
 
     /// Adds a sentence that belongs to the figures.
     pub fn note(&mut self, note: impl Into<String>) {
         let note = note.into();
-        eprintln!("note: {note}");
+        self.say(&format!("note: {note}"));
         self.notes.push(note);
     }
 
@@ -179,6 +196,7 @@ fn row_json(row: &Row) -> Value {
         object.insert("reference".into(), json!(against.value));
         object.insert("ratio".into(), json!(row.ratio()));
         object.insert("target".into(), json!(against.target.map(Target::text)));
+        object.insert("met".into(), json!(against.target.map(|target| target.met(median / against.value))));
     }
     value
 }
@@ -243,7 +261,9 @@ mod tests {
         let table = report.table();
         assert_eq!(table.matches("MISSED").count(), 2, "{table}");
         assert_eq!(table.matches("met").count(), 1, "{table}");
-        assert_eq!(report.json("c", "m")["figures"][1]["ratio"], 3.0);
+        let json = report.json("c", "m");
+        assert_eq!((&json["figures"][1]["ratio"], &json["figures"][1]["met"]), (&json!(3.0), &json!(true)));
+        assert_eq!(json["figures"][2]["met"], json!(false));
     }
 
     #[test]

@@ -74,6 +74,30 @@ impl Node {
         }
     }
 
+    /// A node that was laid out in this folder before, with a relay of its own again; nothing runs yet.
+    pub async fn again(
+        town: Town,
+        number: usize,
+        folder: PathBuf,
+        wiring: SharedWiring,
+        direct: bool,
+    ) -> Node {
+        let relay = if direct { None } else { Some(Relay::start(number, wiring.clone()).await) };
+        let address = relay.as_ref().map_or_else(free_address, |relay| relay.address);
+        Node {
+            town,
+            member: String::new(),
+            folder,
+            number,
+            _relay: relay,
+            address,
+            wiring,
+            disk: None,
+            under: Vec::new(),
+            process: None,
+        }
+    }
+
     /// The address that other nodes dial.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -246,6 +270,30 @@ impl Node {
 #[must_use]
 pub fn data_of(folder: &Path) -> PathBuf {
     folder.join("data")
+}
+
+/// Writes the addresses that nodes have now into the configurations of all, where others stood.
+pub fn move_all(nodes: &[Node]) {
+    let path = |node: &Node| node.folder.join("cuadra.toml");
+    let read = |node: &Node| std::fs::read_to_string(path(node)).expect("the configuration is there");
+    let value = |text: &str, name: &str| {
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" = ")).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("the configuration has no {name}"))
+    };
+    let moved: Vec<(String, String)> =
+        nodes.iter().map(|node| (value(&read(node), "advertise"), format!("\"{}\"", node.address))).collect();
+    for node in nodes {
+        let mut text = read(node);
+        for (old, new) in &moved {
+            text = text.replace(old, new);
+        }
+        let (before, after) = text.split_once("[federation]").expect("a part for other nodes");
+        let listen = if node._relay.is_some() { "127.0.0.1:0".to_owned() } else { node.address.to_string() };
+        let (old, new) = (value(after, "listen"), format!("\"{listen}\""));
+        let after = after.replacen(&format!("listen = {old}"), &format!("listen = {new}"), 1);
+        std::fs::write(path(node), format!("{before}[federation]{after}")).expect("it can be written");
+    }
 }
 
 /// An address on loopback that nobody listens on, to be written into a configuration.

@@ -1,0 +1,105 @@
+//! W2: one node was away while the other wrote incidents, each with its whole story and its words. What it
+//! costs to catch up, at several sizes of what is missing.
+
+use std::path::Path;
+
+use tests::cluster::places::{SAN_JOAQUIN, SAN_MIGUEL};
+
+use super::fill::{OPERATIONS, Story};
+use super::inside::usage;
+use super::laid::{self, Held, Kept};
+use super::references::References;
+use super::report::{Against, Growth, Report, Target};
+use super::statistics::{Spread, count};
+use super::two::Two;
+
+fn missing(incidents: usize) -> Story {
+    Story { incidents, operations: OPERATIONS, words: true, past: false }
+}
+
+/// The figures of one run at one size.
+struct Figures {
+    catch_up_ms: f64,
+    bytes: f64,
+    envelope_bytes: f64,
+    word_bytes: f64,
+    peak_a_mib: f64,
+    peak_b_mib: f64,
+}
+
+/// Runs it at every size.
+pub async fn run(
+    report: &mut Report,
+    references: &References,
+    kept: &Kept,
+    sizes: &[usize],
+    runs: usize,
+) -> anyhow::Result<()> {
+    let mut all = Vec::new();
+    for size in sizes {
+        let folder = kept.laid(report, Held::ByOne, missing(*size)).await?;
+        let mut figures = Vec::new();
+        for _ in 0..runs {
+            figures.push(once(&folder, *size).await?);
+        }
+        tell(report, references, *size, &figures);
+        all.push((count(*size), figures));
+    }
+    grow(report, &all);
+    Ok(())
+}
+
+async fn once(folder: &Path, size: usize) -> anyhow::Result<Figures> {
+    let copy = laid::copy(folder)?;
+    let mut two = Two::in_folder(copy.path()).await?;
+    let wanted = size * OPERATIONS;
+    let returned = two.come_back(u64::try_from(wanted)?).await?;
+    let usage = |town| usage(two.cluster[town].process_number());
+    let (peak_a, peak_b) = (usage(SAN_MIGUEL)?, usage(SAN_JOAQUIN)?);
+    let (ours, _) = two.databases()?;
+    anyhow::ensure!(ours.envelopes()? == u64::try_from(wanted)?, "the fill wrote something else");
+    let (envelope_bytes, word_bytes) = (ours.envelope_bytes_after(0)?, ours.word_bytes()?);
+    two.end_equal(size).await?;
+    Ok(Figures {
+        catch_up_ms: returned.stored_ms,
+        bytes: returned.bytes,
+        envelope_bytes,
+        word_bytes,
+        peak_a_mib: peak_a.memory_peak_mib,
+        peak_b_mib: peak_b.memory_peak_mib,
+    })
+}
+
+fn tell(report: &mut Report, references: &References, size: usize, figures: &[Figures]) {
+    let of = |part: fn(&Figures) -> f64| figures.iter().map(part).collect::<Vec<f64>>();
+    let middle = |part: fn(&Figures) -> f64| Spread::of(&of(part)).median;
+    let against = |what: &str, value: f64, most: f64| {
+        Some(Against { what: what.to_owned(), value, target: Some(Target::AtMost(most)) })
+    };
+    let what = |part: &str| format!("{size} incidents × {OPERATIONS}, {part}");
+    let least = references.catch_up_ms(count(size), middle(|one| one.bytes));
+    let held = against("the largest of inserts, processor ÷ 2, bytes", least, 1.5);
+    report.add("W2", what("time"), "ms", &of(|one| one.catch_up_ms), held);
+    let envelopes = middle(|one| one.envelope_bytes);
+    let held = against("the envelopes, without the words", envelopes, 1.3);
+    report.add("W2", what("bytes"), "B", &of(|one| one.bytes), held);
+    let whole = envelopes + middle(|one| one.word_bytes);
+    let held = Some(Against { what: "the envelopes and the words".into(), value: whole, target: None });
+    report.add("W2", what("the same bytes"), "B", &of(|one| one.bytes), held);
+    report.add("W2", what("memory of the sender, peak"), "MiB", &of(|one| one.peak_a_mib), None);
+    report.add("W2", what("memory of the receiver, peak"), "MiB", &of(|one| one.peak_b_mib), None);
+}
+
+fn grow(report: &mut Report, all: &[(f64, Vec<Figures>)]) {
+    let mut add = |what: &str, unit, part: fn(&Figures) -> f64, exponent_max| {
+        let point = |(size, figures): &(f64, Vec<Figures>)| {
+            (*size, Spread::of(&figures.iter().map(part).collect::<Vec<f64>>()).median)
+        };
+        let points = all.iter().map(point).collect();
+        report.grew(Growth { work: "W2", what: what.to_owned(), unit, points, exponent_max });
+    };
+    add("time over incidents missing", "ms", |one| one.catch_up_ms, 1.1);
+    add("bytes over incidents missing", "B", |one| one.bytes, 1.05);
+    add("memory of the receiver over incidents missing", "MiB", |one| one.peak_b_mib, 0.2);
+    add("memory of the sender over incidents missing", "MiB", |one| one.peak_a_mib, 0.2);
+}
