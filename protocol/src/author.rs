@@ -8,7 +8,7 @@ use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobRef, Header, SignedEnvelope, VerifiedEnvelope};
 use crate::fold::winner;
 use crate::ids::{DocId, EnvelopeId, Incarnation, KeyIndex, MemberId, Millis, Seq, sha256};
-use crate::limits::{OPERATION_BYTES_MAX, PARENTS_MAX};
+use crate::limits::{INCARNATIONS_MAX, OPERATION_BYTES_MAX, PARENTS_MAX};
 use crate::operation::{Class, Operation};
 use crate::roster::{KeyPurpose, KeyState, MemberKey, Roster, RosterChain};
 
@@ -96,6 +96,9 @@ pub enum SealError {
     /// A newer generation of this node has written there than the one that it runs under.
     #[error("a newer generation of this node has written there")]
     Behind,
+    /// It wrote there under as many generations as one author may: one more would be a proof against it.
+    #[error("this node was restored so often that its word in this document would not count any more")]
+    Generations,
 }
 
 /// Picks parents, chain place and roster, signs, and admits the result by the same rules that
@@ -117,6 +120,11 @@ pub fn seal(
     // Going on under a generation that this node did not draw could say two things in one place.
     if prev.is_some_and(|prev| prev.header().incarnation > hand.incarnation) {
         return Err(SealError::Behind);
+    }
+    if document
+        .is_some_and(|document| document.generations(&hand.member, hand.incarnation) > INCARNATIONS_MAX)
+    {
+        return Err(SealError::Generations);
     }
     let parents =
         document.map_or_else(Vec::new, |document| choose_parents(document, prev, &draft.answers, rosters));

@@ -41,6 +41,8 @@ pub struct PendingOffer {
     pub to: MemberId,
     /// The accept, if it came and is not committed yet.
     pub accept: Option<EnvelopeId>,
+    /// A commit of that accept by whoever offered, which has no effect: its key was revoked since.
+    pub commit: Option<EnvelopeId>,
 }
 
 /// A service that was asked to answer.
@@ -171,19 +173,24 @@ impl Fold {
     }
 
     /// What a node writes by itself: the commit of an accept of its last offer, as the owner that still
-    /// answers, or as the authority that takes over.
+    /// answers, or as the authority that takes over. If it committed that before its key was revoked and
+    /// replaced, it cannot do so again: it seals its own word under the new key, and that counts.
     #[must_use]
     pub fn commits(&self, member: MemberId) -> Option<Operation> {
         if self.retired.is_some() {
             return None;
         }
-        let handed = self.offer.and_then(|offer| offer.accept);
-        let handed = handed.filter(|_| self.owner == member && self.answering == member);
-        let taken = self.takeover.and_then(|offer| offer.accept).filter(|_| self.authority == Some(member));
+        let sealed = |offer: PendingOffer| offer.commit.map(|last| Operation::Seal { node: member, last });
+        let handed = self.offer.filter(|_| self.owner == member && self.answering == member);
+        let taken = self.takeover.filter(|_| self.authority == Some(member));
         let taken = taken.filter(|_| !self.equivocators.contains(&member));
-        handed
-            .map(|accept| Operation::Commit { accept })
-            .or_else(|| taken.map(|accept| Operation::TakeoverCommit { accept }))
+        let handed = handed.and_then(|offer| {
+            sealed(offer).or_else(|| offer.accept.map(|accept| Operation::Commit { accept }))
+        });
+        handed.or_else(|| {
+            let offer = taken?;
+            sealed(offer).or_else(|| offer.accept.map(|accept| Operation::TakeoverCommit { accept }))
+        })
     }
 
     /// Crews on the way or on site.
@@ -447,7 +454,14 @@ fn pending(document: &Document, last: Option<(&AdmittedEnvelope, MemberId)>) -> 
     if answer.is_some() && accept.is_none() {
         return None;
     }
-    Some(PendingOffer { envelope: offer.id(), to, accept })
+    // One that counts would have made another owner, and this would be no pending offer.
+    let commits = |e: &&AdmittedEnvelope| {
+        e.header().author == offer.header().author
+            && matches!(e.operation(), Operation::Commit { accept: named }
+                | Operation::TakeoverCommit { accept: named } if Some(*named) == accept)
+    };
+    let commit = document.envelopes().filter(commits).min_by_key(|e| (e.chain_place(), e.id()));
+    Some(PendingOffer { envelope: offer.id(), to, accept, commit: commit.map(AdmittedEnvelope::id) })
 }
 
 #[cfg(test)]

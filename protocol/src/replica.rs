@@ -27,6 +27,7 @@ mod arrival;
 mod blobs;
 mod compare;
 mod exchange;
+mod leaving;
 mod loaded;
 mod parking;
 mod peer;
@@ -39,6 +40,8 @@ mod twin;
 mod bench;
 #[cfg(test)]
 mod hostile_tests;
+#[cfg(test)]
+mod leaving_tests;
 #[cfg(test)]
 mod proof_tests;
 #[cfg(test)]

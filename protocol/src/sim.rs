@@ -22,6 +22,9 @@ mod signatures;
 mod tally;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod threats;
+mod twins;
 mod weather;
 mod world;
 

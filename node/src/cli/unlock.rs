@@ -30,7 +30,9 @@ impl Unlock {
         }
         let opened = open(config)?;
         let store = opened.desk.store();
-        let drawn = home.draw_incarnation(0).tell(Exit::Roster, "Nothing was changed.")?;
+        let signed =
+            store.read_here(|r| r.greatest_own_counter()).tell(Exit::Store, "Nothing was changed.")?;
+        let drawn = home.draw_incarnation(signed).tell(Exit::Roster, "Nothing was changed.")?;
         let lifted = block_on(store.unlock_all(drawn)).tell(Exit::Store, "Nothing was changed.")?;
         store.stop();
         println!("The node writes again in all its incidents; it had waited in {lifted}.");

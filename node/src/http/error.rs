@@ -224,9 +224,9 @@ impl From<ActError> for Problem {
             ActError::NotForYou => Self::new(Code::NotForYou),
             ActError::NotNow => Self::new(Code::NotNow),
             ActError::Field(field) => Fault { field, why: Why::Wrong }.into(),
-            ActError::Rules(SealError::Locked(_) | SealError::Proven | SealError::Behind) => {
-                Self::because(Code::Locked, error)
-            }
+            ActError::Rules(
+                SealError::Locked(_) | SealError::Proven | SealError::Behind | SealError::Generations,
+            ) => Self::because(Code::Locked, error),
             ActError::Rules(SealError::Refused(_) | SealError::TooLarge | SealError::NoDocument) => {
                 Self::because(Code::NotNow, error)
             }

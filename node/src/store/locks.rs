@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use protocol::author::Lock;
+use protocol::envelope::AdmittedEnvelope;
 use protocol::ids::{DocId, EnvelopeId, Incarnation, MemberId};
 use rusqlite::{OptionalExtension as _, params};
 
@@ -182,6 +183,21 @@ impl Reader<'_> {
         Ok(select.exists(params![generation.0.to_be_bytes()])?)
     }
 
+    /// The greatest counter of a generation under which anything held was signed as this node; where the mark
+    /// was lost it may be above all that are remembered.
+    pub fn greatest_own_counter(&self) -> Result<u32, WriteError> {
+        let mut select = self.db().prepare("SELECT bytes FROM envelope WHERE author = ?1")?;
+        let mut rows = select.query(params![self.member().0])?;
+        let mut greatest = 0;
+        while let Some(row) = rows.next()? {
+            let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
+            let envelope = AdmittedEnvelope::from_log(bytes)
+                .map_err(|error| WriteError::Broken(format!("the log holds what does not parse: {error}")))?;
+            greatest = greatest.max(envelope.header().incarnation.counter());
+        }
+        Ok(greatest)
+    }
+
     fn gravest_lock(&self) -> Result<Option<Lock>, WriteError> {
         let why: Option<u8> = self.db().query_row("SELECT max(why) FROM lock", [], |row| row.get(0))?;
         Ok(why.and_then(lock_of))
@@ -193,7 +209,6 @@ mod tests {
     use super::*;
     use crate::store::{AppendError, Opening};
     use protocol::author::{Draft, Hand, SealError};
-    use protocol::envelope::AdmittedEnvelope;
     use protocol::fixture::{Federation, code, open as opening, somebody};
     use protocol::ids::Millis;
     use protocol::kind::Kind;
@@ -277,6 +292,7 @@ mod tests {
         store.raise(raised).await.unwrap();
         assert_eq!(why(write(&store, Some(old), step()).await), Some(Lock::Restored));
         let new = incident(&store, &federation, 2).await;
+        assert_eq!(store.read_here(|r| r.greatest_own_counter()).unwrap(), 2, "of what it opened since");
         assert_eq!(write(&store, Some(new), step()).await.unwrap().header().incarnation, raised);
         assert_eq!(store.read_here(|r| r.incarnation()).unwrap(), Some(raised));
     }

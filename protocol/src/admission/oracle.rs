@@ -56,7 +56,7 @@ commit           -    -    o    -    -    -    -    -    -    -    -
 decline          -    f    -    -    -    i    -    -    -    -    -
 takeover_offer   p    p    p    p    p    p    p    p    p    p    -
 takeover_commit  -    -    -    -    -    -    p    -    -    -    -
-seal             o    o    o    f    o    o    o    ip   o    o    -
+seal             oi   oi   oi   if   oi   oi   oi   ip   oi   oi   -
 release          o    o    o    f    o    o    o    i    o    o    -
 redact           oi   oi   oi   if   oi   oi   oi   i    oi   oi   -
 erased           -    -    -    -    -    -    -    -    -    oipn -

@@ -243,13 +243,15 @@ impl Scene<'_> {
         allowed(of_last && !committed, Refusal::NoAccept)
     }
 
-    /// By the owner, or by the authority that took the incident over.
+    /// By the owner, or by the authority that took the incident over; of its own word by whoever wrote
+    /// it, so that a member goes on under a new key where its old one was revoked.
     fn judge_seal(&self, node: &MemberId, last: &EnvelopeId) -> Result<(), Refusal> {
+        let own = *node == self.header.author;
         let took_over = self.members().any(|e| {
             e.header().author == self.header.author
                 && matches!(e.operation(), Operation::TakeoverCommit { .. })
         });
-        allowed(self.is_owner() || took_over, Refusal::NotOwner)?;
+        allowed(self.is_owner() || took_over || own, Refusal::NotOwner)?;
         let theirs = self.saw(last).is_some_and(|e| e.header().author == *node);
         allowed(theirs, Refusal::Names)
     }

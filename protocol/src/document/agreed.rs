@@ -112,6 +112,13 @@ impl Document {
         self.proofs.contains_key(author)
     }
 
+    /// Under how many generations an author has written here, with one more written under this one.
+    #[must_use]
+    pub fn generations(&self, author: &MemberId, next: Incarnation) -> usize {
+        let held = self.chains.generations.get(author);
+        held.map_or(1, |held| held.len() + usize::from(!held.contains_key(&next)))
+    }
+
     /// The proof from the earliest place on, for each author that has one.
     pub fn proofs(&self) -> impl Iterator<Item = &Arc<Proof>> {
         self.proofs.values()

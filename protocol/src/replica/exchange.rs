@@ -17,6 +17,9 @@ use crate::limits::{HEADS_MAX, HELD_IDS_MAX, REFUSALS_KEPT_MAX, WANT_IDS_MAX, WA
 use crate::message::{Have, InlineBlob, Item, Items, Lane, Message, Want};
 use crate::proof::Proof;
 
+/// An admitted envelope on its way in, before and after.
+pub(super) type Pending = (Parked, Arrival);
+
 /// What became of envelopes on their way in.
 #[derive(Debug, Default)]
 struct Intake {
@@ -62,7 +65,7 @@ impl Replica {
         } else if let Some(view) = self.view_for(&peer, &doc, shelf) {
             self.note_shown(&peer, doc, &view, shelf);
             self.answer_have(peer, doc, &view, asks, lane);
-        } else if asks {
+        } else if self.explain(peer, doc, lane, shelf) || asks {
             let nothing = Have { doc, page: 0, last: true, asks: false, heads: Vec::new() };
             self.send(peer, lane, Message::Have(nothing));
         }
@@ -246,6 +249,8 @@ impl Replica {
         }
         if let Some(view) = self.view_for(&peer, &doc, shelf) {
             self.send_have(peer, doc, &view, false, lane);
+        } else {
+            self.explain(peer, doc, lane, shelf);
         }
     }
 
@@ -294,7 +299,7 @@ impl Replica {
         }
         let before = self.loaded.ahead(&doc, shelf, &self.rosters);
         let mut ahead = Arc::clone(&before);
-        let mut admitted: Vec<(Parked, Arrival)> = Vec::new();
+        let mut admitted: Vec<Pending> = Vec::new();
         loop {
             let before = work.len();
             let mut left = Vec::new();
@@ -316,11 +321,19 @@ impl Replica {
             intake.missing.entry(parked.peer).or_default().extend(lacks.copied());
         }
         if !admitted.is_empty() {
-            let view = View::of(ahead, &self.rosters).filter(|view| view.entitled(&self.me));
+            let view = View::of(ahead, &self.rosters);
             match view {
-                Some(view) => intake.stores = self.queue_agreed(doc, view, &before, admitted),
+                Some(view) if view.entitled(&self.me) => {
+                    intake.stores = self.queue_agreed(doc, view, &before, admitted, shelf);
+                }
+                Some(view) if self.named_by_held(&view, &self.me) => {
+                    match self.take_leave(doc, &view, &before, admitted, shelf) {
+                        Ok(stores) => intake.stores = stores,
+                        Err(wait) => work.extend(wait.into_iter().map(|(parked, _)| parked)),
+                    }
+                }
                 // It does not name us: kept aside, not shown, not advertised, never due.
-                None => work.extend(admitted.into_iter().map(|(parked, _)| parked)),
+                Some(_) | None => work.extend(admitted.into_iter().map(|(parked, _)| parked)),
             }
         }
         intake.parks = work.iter().any(|parked| !known.contains(&(parked.peer, parked.id)));
@@ -407,12 +420,13 @@ impl Replica {
 
     /// Queues what belongs to the document, with what it proves. What an author proven to equivocate says
     /// and nobody else built on is let go, and so is what comes beside a retire: they could be any number.
-    fn queue_agreed(
+    pub(super) fn queue_agreed(
         &mut self,
         doc: DocId,
         mut view: View,
         before: &Document,
-        mut admitted: Vec<(Parked, Arrival)>,
+        mut admitted: Vec<Pending>,
+        shelf: &dyn Shelf,
     ) -> bool {
         let new = view.document.proofs().filter(|proof| !before.knows_proof(proof));
         let proofs: Vec<Proof> = new.map(|proof| proof.as_ref().clone()).collect();
@@ -420,6 +434,7 @@ impl Replica {
             admitted.into_iter().partition(|(_, arrival)| view.document.agrees_on(&arrival.envelope.id()));
         admitted = kept;
         if !loose.is_empty() {
+            let let_in = view.clone();
             let mut document = before.clone();
             for (_, arrival) in &admitted {
                 document.insert(arrival.envelope.clone()).expect("what is agreed on holds its parents");
@@ -431,17 +446,25 @@ impl Replica {
             view = smaller;
             let senders: BTreeMap<MemberId, Lane> = loose.iter().map(|(p, _)| (p.peer, p.lane)).collect();
             for (peer, lane) in senders.into_iter().filter(|(peer, _)| !view.entitled(peer)) {
-                self.disabuse(peer, doc, lane);
+                if self.named_by_held(&let_in, &peer) {
+                    self.disabuse(peer, &let_in.document, lane, shelf);
+                }
             }
         }
-        let stores = !admitted.is_empty() || !proofs.is_empty();
-        if stores {
-            self.queue(doc, view, admitted, proofs);
-        }
-        stores
+        self.queue(doc, view, admitted, proofs)
     }
 
-    fn queue(&mut self, doc: DocId, view: View, admitted: Vec<(Parked, Arrival)>, proofs: Vec<Proof>) {
+    /// False if there is nothing to store.
+    pub(super) fn queue(
+        &mut self,
+        doc: DocId,
+        view: View,
+        admitted: Vec<Pending>,
+        proofs: Vec<Proof>,
+    ) -> bool {
+        if admitted.is_empty() && proofs.is_empty() {
+            return false;
+        }
         let mut batch = Batch { proofs, ..Batch::default() };
         for (parked, arrival) in admitted {
             // A lane is the peer's word; the document's own urgency caps it.
@@ -453,6 +476,7 @@ impl Replica {
         }
         self.loaded.queue(doc, view.document, batch);
         self.start_store(doc);
+        true
     }
 
     /// Those of the blobs that came along that this node may hold.
@@ -520,7 +544,7 @@ impl Replica {
 
 /// What became of one envelope in one round.
 enum Judged {
-    Admitted(Box<(Parked, Arrival)>),
+    Admitted(Box<Pending>),
     Waits(Box<Parked>),
     Done,
 }

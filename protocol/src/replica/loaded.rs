@@ -131,11 +131,6 @@ impl Loaded {
         Some(view)
     }
 
-    /// What is committed of a document that is in memory.
-    pub fn committed(&self, doc: &DocId) -> Option<View> {
-        self.entries.get(doc).and_then(|entry| entry.view.clone())
-    }
-
     /// What is committed and what is on its way into the store.
     pub fn ahead(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Arc<Document> {
         let ahead = self.entries.get(doc).and_then(|entry| entry.ahead.clone());

@@ -8,8 +8,8 @@ use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, Millis};
 use crate::limits::{
-    DIGEST_AGAIN_MS, DIGEST_INTERVAL_MS, DIGEST_WALK_MAX, HELD_IDS_MAX, OFFER_TIMEOUT_MS, TALKS_MAX,
-    WANT_RETRY_MS,
+    DIGEST_AGAIN_MS, DIGEST_INTERVAL_MS, DIGEST_WALK_MAX, HELD_IDS_MAX, OFFER_TIMEOUT_MS, PROOF_PAGES_MAX,
+    TALKS_MAX, WANT_RETRY_MS,
 };
 use crate::message::Lane;
 use crate::proof::VerifiedStatement;
@@ -26,8 +26,8 @@ pub(super) struct Talk {
     pub pages: BTreeSet<EnvelopeId>,
     /// Heads of what this peer sent on this connection and this node could judge.
     pub sent: BTreeSet<EnvelopeId>,
-    /// Pages of a proof that is not whole yet.
-    pub statements: Vec<VerifiedStatement>,
+    /// Pages of a proof that is not whole yet, each with whether it is the last.
+    statements: BTreeMap<u8, (bool, Vec<VerifiedStatement>)>,
     /// Our heads and the peer's when we last asked it to come up to ours: asking the same again would
     /// go on for ever with a peer that refuses what we hold.
     pub urged: Option<(Fingerprint, BTreeSet<EnvelopeId>)>,
@@ -44,6 +44,26 @@ impl Talk {
         while self.sent.len() > HELD_IDS_MAX / 2 {
             self.sent.pop_first();
         }
+    }
+
+    /// Takes a page of a proof; gives all of it once it is whole, in whichever order the pages came.
+    pub fn take_page(
+        &mut self,
+        page: u8,
+        last: bool,
+        statements: Vec<VerifiedStatement>,
+    ) -> Option<Vec<VerifiedStatement>> {
+        if page == 0 && last {
+            return Some(statements);
+        }
+        if usize::from(page) >= PROOF_PAGES_MAX {
+            return None;
+        }
+        self.statements.insert(page, (last, statements));
+        let end = *self.statements.iter().find(|(_, (last, _))| *last)?.0;
+        let whole = (0..=end).all(|page| self.statements.contains_key(&page));
+        let pages = whole.then(|| std::mem::take(&mut self.statements))?;
+        Some(pages.into_iter().filter(|(page, _)| *page <= end).flat_map(|(_, (_, page))| page).collect())
     }
 
     /// True if the peer is known to hold everything in the document.

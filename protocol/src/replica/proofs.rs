@@ -1,13 +1,10 @@
 //! Proofs of equivocation on their way: told of by name among the heads, wanted by that name, and kept
 //! like everything else before anybody is told.
 
-use std::collections::BTreeSet;
-
 use super::arrival::{ArrivedProof, Fault};
 use super::loaded::{Batch, View};
 use super::{Output, Replica, Shelf};
 use crate::ids::{DocId, EnvelopeId, MemberId};
-use crate::limits::{PROOF_PAGES_MAX, STATEMENTS_MAX};
 use crate::message::{Lane, Message, ProofPage};
 use crate::proof::Proof;
 
@@ -22,18 +19,6 @@ impl Replica {
         for page in pages {
             self.send(peer, lane, Message::Proof(page));
         }
-    }
-
-    /// A peer holds the document by the word of an equivocator alone: nobody else tells it of the proof,
-    /// since for everybody who knows the proof the document is not that peer's.
-    pub(super) fn disabuse(&mut self, peer: MemberId, doc: DocId, lane: Lane) {
-        if let Some(state) = self.peers.get_mut(&peer) {
-            // Should this be lost, what it holds is asked for again, and answered so again.
-            state.forget_sent(&doc);
-        }
-        let Some(view) = self.loaded.committed(&doc) else { return };
-        let proofs: BTreeSet<EnvelopeId> = view.document.proofs().map(|proof| proof.id()).collect();
-        self.send_proofs(peer, lane, &view, &proofs.into_iter().collect::<Vec<_>>());
     }
 
     /// Takes a page of a proof; with the last one, the proof, if it says more than is known.
@@ -58,14 +43,7 @@ impl Replica {
             return;
         };
         let Some(talk) = self.peers.get_mut(&peer).map(|state| state.talk(doc)) else { return };
-        if arrived.page == 0 {
-            talk.statements.clear();
-        }
-        talk.statements.extend(statements);
-        if !arrived.last && talk.statements.len() <= STATEMENTS_MAX * PROOF_PAGES_MAX {
-            return;
-        }
-        let statements = std::mem::take(&mut talk.statements);
+        let Some(statements) = talk.take_page(arrived.page, arrived.last, statements) else { return };
         let first = statements.first().map_or(EnvelopeId([0; 32]), |first| first.statement().id());
         match Proof::of(statements) {
             Some(proof) => {

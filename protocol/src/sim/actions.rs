@@ -35,7 +35,7 @@ impl World {
             return Ok(());
         }
         let n = self.dice.below(self.nodes.len());
-        if self.node(n).up {
+        if self.node(n).up && !self.node(n).closing {
             let documents: Vec<DocId> = self.node(n).disk.documents.keys().copied().collect();
             let few = documents.len() < self.settings.documents && self.dice.chance(180);
             let begins = self.league.is_town(self.node(n).member) && (documents.is_empty() || few);

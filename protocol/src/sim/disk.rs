@@ -52,6 +52,15 @@ impl Filed {
         audience.entitled_to_blob(member, class) && !self.fold.redacted.contains_key(&blob.id)
     }
 
+    /// True if the member may keep a blob that an envelope names: by this audience, or because it was
+    /// released once. Nobody can be made to un-see that, also where the release has no effect any more.
+    #[must_use]
+    pub fn may_keep_blob(&self, audience: &Audience, member: &MemberId, blob: &BlobRef) -> bool {
+        let releases = |e: &AdmittedEnvelope| matches!(e.operation(), Operation::Release { blobs } if blobs.contains(&blob.id));
+        let kept = || audience.entitled(member) && self.document.held().any(releases);
+        self.entitled_by(audience, member, blob) || (!self.fold.redacted.contains_key(&blob.id) && kept())
+    }
+
     /// The audience over everything held: whom an equivocator had let in keeps what it took in.
     #[must_use]
     pub fn audience_of_held(&self, rosters: &RosterChain) -> Audience {
@@ -125,6 +134,18 @@ impl Disk {
         self.mark = counter;
         self.drawn.insert(self.incarnation);
         self.lock_all(Lock::Restored);
+    }
+
+    /// What a person does who has made sure that no other copy runs: a new generation above every one that
+    /// signed as this node in anything held, and no lock any more.
+    pub fn unlock_all(&mut self, random: u32) {
+        let own = |filed: &Filed| {
+            let mine = filed.document.held().filter(|e| e.header().author == self.me);
+            mine.map(|e| e.header().incarnation.counter()).max()
+        };
+        let most = self.documents.values().filter_map(own).max().unwrap_or(0);
+        self.restore(most.max(self.mark), random);
+        self.locks.clear();
     }
 
     /// Writes no more in any document that is here and somebody else may hold too.

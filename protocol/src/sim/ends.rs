@@ -7,12 +7,11 @@ use super::node::Node;
 use super::world::{World, pair};
 use crate::audience::Audience;
 use crate::derive;
-use crate::document::{Document, EnvelopeSet};
+use crate::document::Document;
 use crate::envelope::BlobRef;
 use crate::fold::Fold;
-use crate::ids::{DocId, MemberId};
+use crate::ids::DocId;
 use crate::message::Prefix;
-use crate::operation::Operation;
 use crate::replica::Shelf;
 
 /// Nodes whose Automerge documents are built at the end, of each document: those that took it in first
@@ -22,7 +21,7 @@ const DERIVED_PER_DOCUMENT: usize = 3;
 impl World {
     /// True for a node that follows the rules and is not expelled: what the end is about.
     fn counts(&self, node: &Node) -> bool {
-        !node.hostile && self.league.chain.head().good(&node.disk.me)
+        !node.hostile && !node.ended && self.league.chain.head().good(&node.disk.me)
     }
 
     /// The nodes that the end is about.
@@ -42,6 +41,9 @@ impl World {
     fn what_differs(&self) -> Option<String> {
         let head = self.league.chain.head().hash();
         for (n, node) in self.counted() {
+            if let Some(twin) = self.twin_of(n) {
+                return Some(format!("node {n} still runs beside {twin}, its twin"));
+            }
             if node.disk.rosters.head().hash() != head {
                 return Some(format!("node {n} has roster {}", node.disk.rosters.head().version));
             }
@@ -61,43 +63,18 @@ impl World {
         })
     }
 
-    /// A document that is due to somebody in reach. Whoever was let in by nobody but an equivocator is not
-    /// answered by those who know that, and cannot know it itself.
+    /// A document that is due to somebody in reach.
     fn due_in_reach(&self, n: usize, node: &Node) -> Option<(DocId, usize)> {
-        for (peer, rows) in node.disk.due.iter().filter(|(_, rows)| !rows.is_empty()) {
-            for (other, there) in self.counted() {
-                if there.disk.me != *peer || !self.links.contains_key(&pair(n, other)) {
-                    continue;
-                }
-                let answers = |doc: &&DocId| match there.disk.filed(doc) {
-                    Some(theirs) => {
-                        let audience = &theirs.fold.audience;
-                        audience.entitled(&node.disk.me) && audience.entitled(peer)
-                    }
-                    None => self.is_meant(node, doc, peer),
-                };
-                if let Some(doc) = rows.keys().find(answers) {
-                    return Some((*doc, other));
-                }
+        for (peer, rows) in &node.disk.due {
+            let Some((doc, _)) = rows.first_key_value() else { continue };
+            let reached = |(other, there): &(usize, &Node)| {
+                there.disk.me == *peer && self.links.contains_key(&pair(n, *other))
+            };
+            if let Some((other, _)) = self.counted().find(reached) {
+                return Some((*doc, other));
             }
         }
         None
-    }
-
-    /// True if somebody who follows the rules named this member in a document, and nothing that liars
-    /// hold takes that back. What a liar shows may tell a stranger that a document is not for it, by a
-    /// proof or a retire that nobody else has seen, and a stranger holds nothing that it could pass on.
-    fn is_meant(&self, node: &Node, doc: &DocId, member: &MemberId) -> bool {
-        let Some(filed) = node.disk.filed(doc) else { return false };
-        let mut honest = EnvelopeSet::default();
-        for (place, envelope) in filed.document.members(&filed.document.all()) {
-            if !self.is_hostile_member(&envelope.header().author) {
-                honest.insert(place);
-            }
-        }
-        let everybody: Vec<(usize, &Node)> = self.nodes.iter().enumerate().collect();
-        Audience::over(&filed.document, &honest, &node.disk.rosters).entitled(member)
-            && Audience::of(&together(doc, &everybody), &self.league.chain).entitled(member)
     }
 
     /// Handoffs of this node's own that were accepted and not committed, where it is this node that
@@ -122,9 +99,7 @@ impl World {
             }
             let entitled = |node: &Node| theirs.fold.audience.entitled(&node.disk.me);
             let lacks = |node: &Node| entitled(node) && node.disk.filed(&doc).is_none();
-            let lacking =
-                self.counted().find(|(_, node)| lacks(node) && self.is_meant(one, &doc, &node.disk.me));
-            if let Some((n, _)) = lacking {
+            if let Some((n, _)) = self.counted().find(|(_, node)| lacks(node)) {
                 return Some(format!("node {n} holds nothing of {doc}"));
             }
         }
@@ -154,27 +129,6 @@ impl World {
         holders
     }
 
-    /// Nodes that hold something that nobody but an equivocator had let them in to, or that do not hold
-    /// what nobody but a liar named them in: the digests of those who know of it and of those who do not
-    /// differ.
-    fn left_out(&self) -> BTreeSet<usize> {
-        let holders = self.holders();
-        let holds = |n: usize, doc: &DocId| {
-            holders.get(doc).is_some_and(|theirs| theirs.iter().any(|(holder, _)| *holder == n))
-        };
-        let lacks = |n: usize, node: &Node, doc: &DocId, theirs: &[(usize, &Node)]| {
-            let named = |(_, holder): &(usize, &Node)| {
-                holder.disk.filed(doc).is_some_and(|filed| filed.fold.audience.entitled(&node.disk.me))
-            };
-            !holds(n, doc) && theirs.iter().any(named)
-        };
-        let out = |(n, node): &(usize, &Node)| {
-            node.disk.documents.keys().any(|doc| !holds(*n, doc))
-                || holders.iter().any(|(doc, theirs)| lacks(*n, node, doc, theirs))
-        };
-        self.counted().filter(out).map(|(n, _)| n).collect()
-    }
-
     /// Through an aggregator only documents travel: a responders' blob needs a link to one who holds it.
     fn lacks_blob_in_reach(&self, n: usize, node: &Node) -> bool {
         node.disk.missing_blobs(usize::MAX).into_iter().any(|(doc, blob)| {
@@ -196,13 +150,11 @@ impl World {
     /// At the end, beside being in step: digests agree, what is derived is equal, blobs lie only where
     /// they may, and what people were told is saved is saved.
     pub fn check_end(&mut self) -> Result<(), String> {
-        let left_out = self.left_out();
         for (a, b) in self.pairs() {
             let digest = |n: usize, peer: usize| {
                 self.node(n).disk.digest_place(&self.node(peer).disk.me, &Prefix::default()).hash
             };
-            let counts = |n: usize| self.counts(self.node(n)) && !left_out.contains(&n);
-            let counted = counts(a) && counts(b);
+            let counted = [a, b].into_iter().all(|n| self.counts(self.node(n)));
             if counted && digest(a, b) != digest(b, a) {
                 return Err(format!("nodes {a} and {b} hold the same and their digests differ"));
             }
@@ -210,6 +162,7 @@ impl World {
         for (n, node) in self.counted() {
             self.check_blobs(n, node)?;
             self.check_acknowledged(n)?;
+            self.check_inherited(n)?;
         }
         let mut counts = (0, 0, 0);
         for (doc, holders) in self.holders() {
@@ -259,16 +212,7 @@ impl World {
         for (_, filed) in node.disk.documents.iter() {
             let audience = filed.audience_of_held(&node.disk.rosters);
             let named = filed.document.held().flat_map(|e| &e.header().blobs);
-            // Nobody can be made to un-see what was released, even where the release has no effect any more.
-            let released = |blob: &BlobRef| {
-                filed.document.held().any(
-                    |e| matches!(e.operation(), Operation::Release { blobs } if blobs.contains(&blob.id)),
-                )
-            };
-            let ours = |blob: &&BlobRef| {
-                let kept = released(blob) && !filed.fold.redacted.contains_key(&blob.id);
-                kept || filed.entitled_by(&audience, &node.disk.me, blob)
-            };
+            let ours = |blob: &&BlobRef| filed.may_keep_blob(&audience, &node.disk.me, blob);
             may.extend(named.filter(ours).map(|blob| blob.id));
         }
         match node.disk.blobs.keys().find(|blob| !may.contains(blob)) {

@@ -9,7 +9,8 @@ use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, SignedEnvelope};
 use crate::fixture::somebody;
 use crate::fold::Fold;
-use crate::ids::{DocId, EnvelopeId, Millis, sha256};
+use crate::ids::{DocId, EnvelopeId, Incarnation, Millis, sha256};
+use crate::limits::INCARNATIONS_MAX;
 use crate::message::{Have, Item, Items, Lane, Message};
 use crate::operation::{HandoffReason, Operation, Outcome};
 use crate::roster::RosterChain;
@@ -17,14 +18,18 @@ use crate::roster::RosterChain;
 impl World {
     /// What a hostile member makes of a message before it sends it; none if it keeps it back.
     pub fn twist(&mut self, n: usize, message: Message) -> Option<Message> {
-        if self.dice.chance(100) {
+        if self.lies && self.dice.chance(100) {
             self.report.count("hostile: withheld");
+            return None;
+        }
+        if matches!(message, Message::Roster(_)) && self.freezers.contains(&n) {
+            self.report.count("hostile: roster kept back");
             return None;
         }
         Some(match message {
             Message::Body(items) => Message::Body(self.twist_items(n, items)),
             Message::Answer(items) => Message::Answer(self.twist_items(n, items)),
-            Message::Have(have) if self.dice.chance(100) => Message::Have(self.lie(have)),
+            Message::Have(have) if self.lies && self.dice.chance(100) => Message::Have(self.lie(have)),
             honest @ (Message::Welcome(_)
             | Message::Ping(_)
             | Message::Pong(_)
@@ -46,6 +51,18 @@ impl World {
     fn twist_items(&mut self, n: usize, items: Items) -> Items {
         let mut twisted = Vec::new();
         for mut item in items.items {
+            let id = item.envelope.id();
+            if self.lies && self.dice.chance(20) {
+                self.withheld.insert((n, id));
+            }
+            if self.withheld.contains(&(n, id)) {
+                self.report.count("hostile: withheld for good");
+                continue;
+            }
+            if !self.lies {
+                twisted.push(item);
+                continue;
+            }
             if self.dice.chance(150) {
                 self.report.count("hostile: withheld");
                 continue;
@@ -107,6 +124,7 @@ impl World {
     /// A hostile member acts.
     pub fn act_hostile(&mut self, n: usize, doc: DocId) -> Result<(), String> {
         match self.dice.below(10) {
+            0 if self.dice.chance(150) => self.swarm(n, doc)?,
             0 => self.show_to_strangers(n, doc),
             1..=3 => self.hand_to_and_fro(n, doc)?,
             4 | 5 => self.backdate(n, doc)?,
@@ -165,6 +183,24 @@ impl World {
             if owner {
                 self.report.count("hostile: equivocating owner");
             }
+        }
+        self.slip_in(n, doc, written)
+    }
+
+    /// Writes under one generation more than an author may have in one document.
+    fn swarm(&mut self, n: usize, doc: DocId) -> Result<(), String> {
+        let Some(filed) = self.node(n).disk.filed(&doc).cloned() else { return Ok(()) };
+        let Some(mut hand) = self.hand_of(n).filter(|_| !self.swarmed) else { return Ok(()) };
+        let rosters = self.node(n).disk.rosters.clone();
+        let mut written = Vec::new();
+        for _ in 0..=INCARNATIONS_MAX {
+            hand.incarnation = Incarnation::new(hand.incarnation.counter() + 1, 1);
+            let note = Operation::Note { by: somebody(9) };
+            written.extend(self.seal_on(&filed.document, note, &hand, &rosters));
+        }
+        if written.len() > INCARNATIONS_MAX {
+            self.swarmed = true;
+            self.report.count("hostile: 65 generations");
         }
         self.slip_in(n, doc, written)
     }
@@ -289,7 +325,7 @@ impl World {
             return;
         }
         let author = envelope.header().author;
-        let mut honest = self.nodes.iter().filter(|node| !node.hostile);
+        let mut honest = self.nodes.iter().filter(|node| !node.hostile && !node.ended);
         if honest.all(|node| !node.disk.rosters.head().good(&author)) {
             self.ghosts.insert(envelope.id());
         }

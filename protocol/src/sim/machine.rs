@@ -5,7 +5,6 @@ use super::node::Write;
 use super::world::{Event, World};
 use crate::author::Draft;
 use crate::envelope::{AdmittedEnvelope, SignedEnvelope};
-use crate::fixture::somebody;
 use crate::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
 use crate::limits::PARKED_BYTES_MAX;
 use crate::message::{BlobWant, InlineBlob, Lane, Message};
@@ -78,7 +77,12 @@ impl World {
             Output::ServeBlob { peer, blob, .. } => self.serve_blob(n, &peer, &blob)?,
             Output::OfferRoster { bytes, .. } => self.offer_roster(n, &bytes)?,
             Output::StoreContact(_) => {}
-            Output::AutoCommit { doc, operation } => self.queue_local(n, Some(doc), operation, Vec::new()),
+            Output::AutoCommit { doc, operation } => {
+                if let Operation::Seal { .. } = operation {
+                    self.report.count("own word sealed under a new key");
+                }
+                self.queue_local(n, Some(doc), operation, Vec::new());
+            }
             Output::Unlock { doc } => self.node_mut(n).disk.unlock(&doc),
             Output::UnlockShared { peer } => self.node_mut(n).disk.unlock_shared(&peer),
             Output::Raise { .. } => {
@@ -88,9 +92,7 @@ impl World {
                 self.report.count("rolled back and raised");
             }
             Output::Twin { .. } if self.node(n).hostile => {}
-            Output::Twin { evidence, .. } => {
-                return Err(format!("node {n} takes {evidence} for a twin's and has none"));
-            }
+            Output::Twin { evidence, .. } => self.notice_twin(n, evidence)?,
             Output::Disconnect { peer, .. } => {
                 if let Some(other) = self.session(n, &peer) {
                     self.cut(n, other)?;
@@ -209,35 +211,9 @@ impl World {
             Err(error) => {
                 self.remarks.push(format!("node {n} may not write {}: {error:?}", draft.operation.name()));
                 self.report.refuse(&draft.operation);
-                self.stand_by_own_word(n, doc, &draft.operation);
             }
         }
         Ok(())
-    }
-
-    /// Once its key was revoked and replaced, what a node had said and nobody had seen before counts again
-    /// when the node goes on under the new key. Where that keeps a handoff from ending, a person does so.
-    fn stand_by_own_word(&mut self, n: usize, doc: Option<DocId>, refused: &Operation) {
-        let node = self.node(n);
-        let Some(filed) = doc.and_then(|doc| node.disk.filed(&doc)).filter(|_| !node.hostile) else { return };
-        let own =
-            |id: &EnvelopeId| filed.document.envelope(id).is_some_and(|e| e.header().author == node.disk.me);
-        // Whoever is not involved any more as it reads its own word may still be the authority.
-        let note = Operation::Note { by: somebody(7) };
-        let again = if let Operation::TakeoverCommit { accept } = refused {
-            let Some(accept) = filed.document.envelope(accept) else { return };
-            vec![Operation::TakeoverOffer { to: accept.header().author }, note]
-        } else if let Operation::Commit { .. } = refused {
-            vec![note]
-        } else {
-            return;
-        };
-        if filed.fold.unconfirmed.iter().any(own) {
-            self.report.count("word taken up again under a new key");
-            for operation in again {
-                self.queue_local(n, doc, operation, Vec::new());
-            }
-        }
     }
 
     /// Envelopes of one document that a node has written and stored.
@@ -258,6 +234,7 @@ impl World {
     /// A document on a node's disk has grown: it is checked, and the node does what it does by itself.
     fn changed(&mut self, n: usize, doc: &DocId, new: &[EnvelopeId]) -> Result<(), String> {
         self.check_document(n, doc, new)?;
+        self.check_noticed(n, doc, new)?;
         self.give_receipts(n, doc);
         Ok(())
     }

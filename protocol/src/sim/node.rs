@@ -1,7 +1,7 @@
 //! One simulated node: a disk, a replica above it, a writer whose queue a crash forgets, and a clock
 //! that need not be right.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::disk::Disk;
 use crate::admission::Refusal;
@@ -78,6 +78,20 @@ pub struct Node {
     pub restored: bool,
     /// True if it does not follow the rules, although its key is good.
     pub hostile: bool,
+    /// True if it was started beside its original.
+    pub copy: bool,
+    /// True once it was put back without the mark that lies outside the backup set.
+    pub mark_lost: bool,
+    /// What it took for a twin's.
+    pub evidence: BTreeSet<EnvelopeId>,
+    /// True while a person is on the way to find out who else signs as this node.
+    pub person_called: bool,
+    /// True from when a person wants it switched off: nobody works at it any more.
+    pub closing: bool,
+    /// True once it was switched off for good.
+    pub ended: bool,
+    /// What a person was told is saved at a twin that was switched off: it has to turn up here.
+    pub inherited: BTreeMap<EnvelopeId, DocId>,
 }
 
 /// A time as a clock says that is so far from the world's.
@@ -106,6 +120,13 @@ impl Node {
             acknowledged: BTreeMap::new(),
             restored: false,
             hostile,
+            copy: false,
+            mark_lost: false,
+            evidence: BTreeSet::new(),
+            person_called: false,
+            closing: false,
+            ended: false,
+            inherited: BTreeMap::new(),
         }
     }
 

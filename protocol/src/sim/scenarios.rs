@@ -12,13 +12,13 @@ use crate::kind::KINDS;
 use crate::operation::{HandoffReason, Operation, Outcome, Step};
 
 /// A federation in which nothing happens by itself.
-struct Stage {
-    world: World,
+pub(super) struct Stage {
+    pub world: World,
 }
 
 impl Stage {
     /// `towns` in a mesh with a precinct and a national node above them, connected.
-    fn new(towns: usize) -> Stage {
+    pub fn new(towns: usize) -> Stage {
         let never = 1 << 40;
         let settings = Settings {
             size: Size { towns, services: 0, precincts: 1 },
@@ -37,22 +37,23 @@ impl Stage {
             ..Settings::of_seed(0)
         };
         let mut stage = Stage { world: World::new(1, settings) };
+        stage.world.lies = false;
         stage.pass(2_000);
         stage
     }
 
     /// Time passes; whatever must never be ends the test.
-    fn pass(&mut self, ms: u64) {
+    pub fn pass(&mut self, ms: u64) {
         let until = self.world.now.plus(Millis(ms));
         self.world.play_until(until).expect("the invariants hold");
     }
 
-    fn id(&self, n: usize) -> MemberId {
+    pub fn id(&self, n: usize) -> MemberId {
         self.world.league.id(n)
     }
 
     /// Node `n` opens an incident that involves `others`.
-    fn opens(&mut self, n: usize, others: &[usize]) -> DocId {
+    pub fn opens(&mut self, n: usize, others: &[usize]) -> DocId {
         let before: Vec<DocId> = self.world.node(n).disk.documents.keys().copied().collect();
         let involved: Vec<MemberId> = others.iter().map(|other| self.id(*other)).collect();
         let seed = self.world.dice.draw();
@@ -64,25 +65,26 @@ impl Stage {
     }
 
     /// Node `n` writes; none if it may not.
-    fn tries(&mut self, n: usize, doc: DocId, operation: Operation) -> Option<EnvelopeId> {
+    pub fn tries(&mut self, n: usize, doc: DocId, operation: Operation) -> Option<EnvelopeId> {
         let count = self.world.report.refused;
         self.world.queue_local(n, Some(doc), operation, Vec::new());
         self.pass(50);
-        let me = self.id(n);
+        let me = self.world.node(n).disk.me;
         let last = self.filed(n, &doc).document.last_of(&me).map(|envelope| envelope.id());
         last.filter(|_| self.world.report.refused == count)
     }
 
-    fn writes(&mut self, n: usize, doc: DocId, operation: Operation) -> EnvelopeId {
-        self.tries(n, doc, operation).expect("it may write that")
+    pub fn writes(&mut self, n: usize, doc: DocId, operation: Operation) -> EnvelopeId {
+        let written = self.tries(n, doc, operation);
+        written.unwrap_or_else(|| panic!("it may write that: locks {:?}", self.world.node(n).disk.locks))
     }
 
-    fn steps(&mut self, n: usize, doc: DocId, step: Step) -> EnvelopeId {
+    pub fn steps(&mut self, n: usize, doc: DocId, step: Step) -> EnvelopeId {
         self.writes(n, doc, Operation::Step { step, by: somebody(1) })
     }
 
     /// Offer and accept; the commit follows by itself. Gives the accept.
-    fn hands_over(&mut self, from: usize, to: usize, doc: DocId) -> EnvelopeId {
+    pub fn hands_over(&mut self, from: usize, to: usize, doc: DocId) -> EnvelopeId {
         let to_member = self.id(to);
         let offer = self.writes(from, doc, Operation::Offer { to: to_member, reason: HandoffReason::Means });
         self.pass(500);
@@ -91,37 +93,37 @@ impl Stage {
         accept
     }
 
-    fn filed(&self, n: usize, doc: &DocId) -> &Filed {
+    pub fn filed(&self, n: usize, doc: &DocId) -> &Filed {
         self.world.node(n).disk.filed(doc).expect("it holds the document")
     }
 
-    fn fold(&self, n: usize, doc: &DocId) -> &Fold {
+    pub fn fold(&self, n: usize, doc: &DocId) -> &Fold {
         &self.filed(n, doc).fold
     }
 
-    fn holds(&self, n: usize, id: &EnvelopeId) -> bool {
+    pub fn holds(&self, n: usize, id: &EnvelopeId) -> bool {
         self.world.node(n).disk.documents.values().any(|filed| filed.document.contains(id))
     }
 
     /// Cuts the way from one node to another, and leaves the way back.
-    fn cut_way(&mut self, from: usize, to: usize) {
+    pub fn cut_way(&mut self, from: usize, to: usize) {
         let link = self.world.links.get_mut(&pair(from, to)).expect("a mesh");
         if from < to { link.cut_up = true } else { link.cut_down = true }
     }
 
-    fn cut(&mut self, a: usize, b: usize) {
+    pub fn cut(&mut self, a: usize, b: usize) {
         self.cut_way(a, b);
         self.cut_way(b, a);
         self.world.cut(a, b).expect("the invariants hold");
     }
 
-    fn heal(&mut self, a: usize, b: usize) {
+    pub fn heal(&mut self, a: usize, b: usize) {
         let link = self.world.links.get_mut(&pair(a, b)).expect("a mesh");
         (link.cut_up, link.cut_down) = (false, false);
         self.world.redial(a, b, 1, 100);
     }
 
-    fn publish(&mut self, change: &Change) {
+    pub fn publish(&mut self, change: &Change) {
         self.world.league.publish(change);
         let chain = self.world.league.chain.clone();
         let national = self.world.league.national();
@@ -129,12 +131,12 @@ impl Stage {
         self.pass(3_000);
     }
 
-    fn sent(&self, name: &str) -> u64 {
+    pub fn sent(&self, name: &str) -> u64 {
         self.world.sent.get(name).copied().unwrap_or(0)
     }
 
     /// Everybody comes into step within two minutes.
-    fn comes_into_step(&mut self) {
+    pub fn comes_into_step(&mut self) {
         for _ in 0..120 {
             self.pass(1_000);
             if self.world.in_step(false) == Ok(true) {

@@ -5,7 +5,7 @@ use super::disk::Disk;
 use super::league::{Change, ROOTS_EVER};
 use super::node::Node;
 use super::world::{Event, World, pair};
-use crate::ids::{DocId, EnvelopeId, Millis};
+use crate::ids::Millis;
 use crate::replica::Input;
 
 /// Copies of one disk that are kept; the oldest goes first.
@@ -44,6 +44,7 @@ impl World {
                 self.node_mut(n).wall_ms = self.any_offset();
             }
             900..970 if self.settings.restores => self.restore(n)?,
+            970..990 if self.settings.restores => self.start_twin(n),
             _ => {}
         }
         let every = self.settings.weather_every_ms;
@@ -115,7 +116,7 @@ impl World {
     }
 
     pub fn restart(&mut self, n: usize) -> Result<(), String> {
-        if self.node(n).up {
+        if self.node(n).up || self.node(n).ended {
             return Ok(());
         }
         self.node_mut(n).restart();
@@ -146,45 +147,6 @@ impl World {
         }
         let every = self.settings.busy_ms / 20;
         self.after(every / 2, every, Event::Backup);
-    }
-
-    /// A copy of a disk made ready to start: with a new generation, and with what lies outside the
-    /// backup set as it is now.
-    fn made_ready(&mut self, n: usize) -> Option<Disk> {
-        let backups = self.node(n).backups.clone();
-        let mut disk = self.dice.pick(&backups).cloned()?;
-        let random = u32::try_from(self.dice.draw() >> 32).unwrap_or(7);
-        disk.rosters = self.node(n).disk.rosters.clone();
-        disk.drawn = self.node(n).disk.drawn.clone();
-        disk.restore(self.node(n).disk.mark, random);
-        Some(disk)
-    }
-
-    /// Puts a backup in the place of a node's disk.
-    pub fn restore(&mut self, n: usize) -> Result<(), String> {
-        if !self.node(n).up || self.node(n).hostile {
-            return Ok(());
-        }
-        let Some(disk) = self.made_ready(n) else { return Ok(()) };
-        self.report.count("restore");
-        self.crash(n, 500, 4_000)?;
-        let lost = self
-            .node(n)
-            .disk
-            .documents
-            .iter()
-            .filter(|(doc, now)| disk.filed(doc).is_none_or(|then| then.set != now.set));
-        let lost: Vec<DocId> = lost.map(|(doc, _)| *doc).collect();
-        self.checks.forgotten.extend(lost.into_iter().map(|doc| (n, doc)));
-        let node = self.node_mut(n);
-        node.disk = disk;
-        node.restored = true;
-        let disk = &node.disk;
-        let kept =
-            |doc: &DocId, id: &EnvelopeId| disk.filed(doc).is_some_and(|filed| filed.document.contains(id));
-        node.acknowledged.retain(|id, doc| kept(doc, id));
-        node.disk.set_rosters(node.disk.rosters.clone());
-        Ok(())
     }
 
     // ---- the roster
@@ -318,6 +280,10 @@ impl World {
         for n in 0..self.nodes.len() {
             self.restart(n)?;
             self.node_mut(n).stuck_until = self.now;
+            // Whoever started a copy beside the original is asked about it by now at the latest.
+            if self.twin_of(n).is_some() {
+                self.call_person(n);
+            }
         }
         for (a, b) in self.pairs() {
             self.heal(a, b);

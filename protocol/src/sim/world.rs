@@ -34,6 +34,7 @@ pub(super) enum Event {
     Restart(usize),
     Reconnect(usize, usize),
     Backup,
+    Person(usize),
     Roster,
     Calm,
 }
@@ -72,6 +73,14 @@ pub(super) struct World {
     pub links: BTreeMap<(usize, usize), Link>,
     /// Envelopes written when every honest node knew already that their author was expelled.
     pub ghosts: BTreeSet<EnvelopeId>,
+    /// False where a script says what hostile members do.
+    pub lies: bool,
+    /// Hostile members that never pass on a roster version.
+    pub freezers: BTreeSet<usize>,
+    /// What a hostile member never passes on.
+    pub withheld: BTreeSet<(usize, EnvelopeId)>,
+    /// True once a hostile member wrote under more generations than one may have.
+    pub swarmed: bool,
     /// Messages sent, by their name.
     pub sent: BTreeMap<&'static str, u64>,
     /// What whoever replays this run should know beside its events.
@@ -104,6 +113,10 @@ impl World {
             signatures: Signatures::default(),
             links: BTreeMap::new(),
             ghosts: BTreeSet::new(),
+            lies: true,
+            freezers: BTreeSet::new(),
+            withheld: BTreeSet::new(),
+            swarmed: false,
             sent: BTreeMap::new(),
             remarks: Vec::new(),
             sessions: BTreeMap::new(),
@@ -127,7 +140,11 @@ impl World {
         let mut may: Vec<usize> = (0..self.settings.size.nodes()).filter(|n| !spared.contains(n)).collect();
         let mut hostile = BTreeSet::new();
         while hostile.len() < self.settings.hostile && may.len() > 1 {
-            hostile.insert(may.swap_remove(self.dice.below(may.len())));
+            let n = may.swap_remove(self.dice.below(may.len()));
+            hostile.insert(n);
+            if self.dice.chance(300) {
+                self.freezers.insert(n);
+            }
         }
         self.report.hostile = u64::try_from(hostile.len()).unwrap_or(0);
         if hostile.len() == 5 {
@@ -290,6 +307,7 @@ impl World {
             Event::Restart(node) => self.restart(node)?,
             Event::Reconnect(a, b) => self.reconnect(a, b)?,
             Event::Backup => self.back_up(),
+            Event::Person(node) => self.person_comes(node)?,
             Event::Roster => self.change_roster()?,
             Event::Calm => self.become_calm()?,
         }

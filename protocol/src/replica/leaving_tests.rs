@@ -1,0 +1,127 @@
+//! Whoever is let in only by what a proof or a retire takes back is told so, in whichever order it came.
+
+use std::sync::Arc;
+
+use super::bench::*;
+use super::*;
+use crate::fixture::{Federation, Scribe, somebody};
+use crate::message::ProofPage;
+use crate::operation::Outcome;
+use crate::proof::{Statement, VerifiedStatement};
+
+/// An incident of member 0 that involves 1, two steps in one place of its chain, and an invitation of 2
+/// that follows the first.
+struct LetIn {
+    federation: Arc<Federation>,
+    believes: [AdmittedEnvelope; 3],
+    fork: AdmittedEnvelope,
+    proof: Proof,
+}
+
+fn let_in() -> LetIn {
+    let federation = Arc::new(Federation::new(4));
+    let mut scribe = Scribe::new(&federation);
+    let genesis = scribe.open(0, &[1]);
+    let seen = scribe.document.clone();
+    let [first, fork] = [(), ()].map(|()| scribe.write_on(&seen, 0, step()).unwrap());
+    let statements = [&first, &fork].map(|e| Statement::of(e.signed()).verify(&federation.rosters).unwrap());
+    let proof = Proof::of(statements.to_vec() as Vec<VerifiedStatement>).unwrap();
+    scribe.document.insert(first.clone()).unwrap();
+    let invited = scribe.write(0, Operation::Invite { member: federation.id(2) }).unwrap();
+    LetIn { federation, believes: [genesis, first, invited], fork, proof }
+}
+
+impl LetIn {
+    fn doc(&self) -> DocId {
+        self.fork.header().doc
+    }
+
+    fn bench(&self, n: usize, peers: &[usize]) -> Bench {
+        let mut bench = Bench::new(&self.federation, n);
+        peers.iter().for_each(|peer| _ = bench.connect(*peer));
+        bench
+    }
+
+    fn told(&self) -> Message {
+        Message::Proof(ProofPage::pages(&self.proof).remove(0))
+    }
+}
+
+fn told_to(sent: &[Sent], n: MemberId, message: &Message) -> bool {
+    sent.iter().any(|(to, _, said)| *to == n && said == message)
+}
+
+#[test]
+fn who_is_out_by_a_proof_is_shown_it_also_by_those_who_hold_all_that_it_holds() {
+    let case = let_in();
+    let mut knows = case.bench(1, &[0, 2]);
+    knows.say(0, body(&case.believes));
+    knows.say(0, body(std::slice::from_ref(&case.fork)));
+    let (doc, [.., invited]) = (case.doc(), &case.believes);
+    assert!(knows.disk.documents[&doc].contains(&invited.id()));
+    assert!(!knows.disk.documents[&doc].agrees_on(&invited.id()));
+    let offer = have(doc, &[invited.id()], true);
+    knows.say(2, offer.clone());
+    let mut sent = knows.say(2, answer(&case.believes));
+    sent.extend(knows.say(2, offer.clone()));
+    assert!(told_to(&sent, case.federation.id(2), &case.told()), "it is shown why: {sent:?}");
+    let again = knows.say(2, offer);
+    assert!(told_to(&again, case.federation.id(2), &case.told()), "and again should that be lost");
+    let stranger = knows.say(3, have(doc, &[invited.id()], true));
+    assert!(!told_to(&stranger, case.federation.id(3), &case.told()), "nobody else is");
+}
+
+#[test]
+fn stranger_that_sees_a_fork_first_takes_the_document_and_tells_who_offers_it_of_the_proof() {
+    let case = let_in();
+    let (doc, [genesis, first, invited]) = (case.doc(), case.believes.clone());
+    let mut stranger = case.bench(2, &[0, 1]);
+    stranger.say(0, body(&[genesis, first, case.fork.clone()]));
+    assert!(stranger.disk.documents.is_empty(), "nothing names it yet");
+    stranger.say(1, have(doc, &[invited.id()], true));
+    stranger.say(1, answer(&case.believes));
+    let document =
+        Arc::clone(&stranger.disk.documents.get(&doc).expect("as if the fork had come last").document);
+    assert!(document.contains(&invited.id()) && document.knows_proof(&case.proof));
+    assert!(!stranger.is_due(1, &doc), "it is out of it, and tells nobody by itself");
+    let sent = stranger.say(1, have(doc, &[invited.id()], true));
+    assert!(told_to(&sent, case.federation.id(1), &case.told()), "who offers it is shown why: {sent:?}");
+    let mut offers = case.bench(1, &[0, 2]);
+    offers.say(0, body(&case.believes));
+    assert!(offers.is_due(2, &doc));
+    offers.say(2, case.told());
+    assert!(!offers.is_due(2, &doc), "and offers it no more");
+}
+
+#[test]
+fn who_is_out_by_a_retire_is_shown_it_with_what_it_had_seen_and_stores_it() {
+    let federation = Arc::new(Federation::new(3));
+    let precinct = federation.precinct();
+    let mut scribe = Scribe::new(&federation);
+    let genesis = scribe.open(0, &[]);
+    let seen = scribe.document.clone();
+    let offered =
+        scribe.write_on(&seen, precinct, Operation::TakeoverOffer { to: federation.id(1) }).unwrap();
+    let close = scribe.write(0, Operation::Close { outcome: Outcome::Helped, by: somebody(1) }).unwrap();
+    let retire = scribe.write(0, Operation::Retire).unwrap();
+    let (doc, ended) = (genesis.header().doc, [close, retire]);
+    let mut knows = Bench::new(&federation, precinct);
+    [0, 1].into_iter().for_each(|n| _ = knows.connect(n));
+    knows.say(0, body(&[&[genesis.clone()][..], &ended].concat()));
+    let believes = [genesis, offered.clone()];
+    knows.say(1, have(doc, &[offered.id()], true));
+    let sent = knows.say(1, answer(&believes));
+    let shown: Vec<_> = sent.iter().filter(|(_, _, m)| matches!(m, Message::Body(_))).collect();
+    let ids: Vec<EnvelopeId> = ended.iter().map(AdmittedEnvelope::id).collect();
+    assert_eq!(
+        shown.iter().map(|(to, _, m)| (*to, ids_of(m))).collect::<Vec<_>>(),
+        [(federation.id(1), ids)]
+    );
+    let mut let_in = Bench::new(&federation, 1);
+    let_in.connect(precinct);
+    let_in.say(precinct, body(&believes));
+    assert!(let_in.is_due(precinct, &doc));
+    let_in.say(precinct, body(&ended));
+    assert_eq!(let_in.disk.documents[&doc].retired(), Some(ended[1].id()));
+    assert!(!let_in.is_due(precinct, &doc), "it keeps what it was given and speaks of it no more");
+}
