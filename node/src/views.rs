@@ -100,6 +100,8 @@ pub struct ErasedView {
     pub gone_at: Vec<String>,
     /// Nodes that may have held it and have not said so yet; for operators.
     pub waiting_for: Vec<String>,
+    /// True if whoever told it asked to be erased; known at their own node only.
+    pub on_request: bool,
 }
 
 /// An incident as a row of the queue, a card near home, a line of the ticker.

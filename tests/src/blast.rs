@@ -4,6 +4,8 @@
 pub mod flood;
 
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use protocol::ids::{Cell, DocId, Millis, Nonce};
@@ -16,7 +18,7 @@ use crate::cluster::events::Events;
 use crate::cluster::places::{
     BORDER_OF_SAN_MIGUEL, NATIONAL, PRECINCT, SAN_JOAQUIN, SAN_MIGUEL, SAN_RAMON, Town,
 };
-use crate::cluster::{Cluster, Person};
+use crate::cluster::{Cluster, Person, wait_for};
 use crate::peer::{Identity, Knock, Peer, URGENT, body};
 
 /// The most memory that a node may take, in MiB.
@@ -67,8 +69,8 @@ pub enum Running {
     Stuck(u32),
     /// This connection is not read.
     Deaf(Peer),
-    /// This task sends the document.
-    Panic(tokio::task::JoinHandle<()>),
+    /// This task sends the document, and counts how often the program panicked.
+    Panic(tokio::task::JoinHandle<()>, Arc<AtomicUsize>),
 }
 
 impl Scene {
@@ -132,16 +134,19 @@ impl Scene {
             ),
             Attack::Panic => {
                 let (address, folder) = (target.listens(), self.cluster[SAN_RAMON].folder.clone());
-                let document = self.breaking_document();
-                Running::Panic(tokio::spawn(async move {
+                let (document, panics) = (self.breaking_document(), Arc::<AtomicUsize>::default());
+                let counted = panics.clone();
+                let attack = async move {
                     let attacker = Identity::of(&folder);
                     loop {
                         let peer = Knock::reach(&attacker, address).await.enter(&attacker).await;
                         peer.send(URGENT, &document).await;
                         let code = peer.closed().await;
                         assert_eq!(code, Some(12), "the planted panic did not come");
+                        counted.fetch_add(1, Ordering::Relaxed);
                     }
-                }))
+                };
+                Running::Panic(tokio::spawn(attack), panics)
             }
         }
     }
@@ -172,6 +177,12 @@ impl Scene {
         body(genesis.header().doc, &[genesis])
     }
 
+    /// Waits until what an attack held up is made good: the node that stood still has everything.
+    pub async fn settle(&self) {
+        self.cluster.in_step(SAN_MIGUEL, PRECINCT).await;
+        self.cluster.in_step(SAN_MIGUEL, SAN_JOAQUIN).await;
+    }
+
     /// The most memory that any node has had, in MiB.
     #[must_use]
     pub fn memory_mib(&self) -> u64 {
@@ -195,7 +206,8 @@ impl Running {
             }
             Running::Stuck(process) => signal("-CONT", process),
             Running::Deaf(peer) => peer.connection().close(0u32.into(), b""),
-            Running::Panic(task) => {
+            Running::Panic(task, panics) => {
+                wait_for("a panic", async || (panics.load(Ordering::Relaxed) > 0).then_some(())).await;
                 assert!(!task.is_finished(), "the planted panic did not come");
                 task.abort();
             }

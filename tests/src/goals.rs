@@ -248,9 +248,9 @@ fn blast(root: &Path, as_built: bool) -> anyhow::Result<Row> {
     let (said, good) = said_by(&mut command, root)?;
     let attack = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [attack, _, _, ratio, memory] = words.as_slice() else { return None };
+        let [attack, without, with, .., ratio, _, _, tail, _, memory] = words.as_slice() else { return None };
         ratio.parse::<f64>().ok()?;
-        Some(format!("{} × {ratio} ({memory} MiB)", attack.to_lowercase()))
+        Some(format!("{attack} × {ratio}, p99 × {tail} ({without} and {with} alerts, {memory} MiB)"))
     };
     let attacks: Vec<String> = said.lines().filter_map(attack).collect();
     ensure!(!attacks.is_empty(), "no attack was measured:\n{said}");

@@ -1,7 +1,8 @@
 //! Erasing: what is erased is found on no disk any more, and nobody brings it back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
@@ -12,6 +13,8 @@ use tests::cluster::places::{BORDER_OF_SAN_MIGUEL, PRECINCT, SAN_JOAQUIN, SAN_MI
 use tests::cluster::{Cluster, Node, Person, wait_for};
 
 const WORDS: &str = "Una polera amarilla con el nombre Ermelinda";
+const NAME: &str = "Herminia Colipi Necul";
+const PHONE: &str = "+56 9 6120 7733";
 
 /// A photo that is too large to ride along with its envelope.
 fn photo() -> Vec<u8> {
@@ -29,10 +32,15 @@ async fn told(cluster: &Cluster) -> (String, String) {
     let resident = cluster[SAN_MIGUEL].resident("Ana").await;
     let raised = resident.raise("robbery", BORDER_OF_SAN_MIGUEL, WORDS).await;
     let id = raised["id"].as_str().expect("an id").to_owned();
+    let photo = add_photo(&resident, &id).await;
+    (id, photo)
+}
+
+async fn add_photo(resident: &Person, id: &str) -> String {
     let request = resident.request(Method::POST, &format!("/api/v1/alerts/{id}/media"));
     let part = Part::bytes(photo()).file_name("foto.png");
     let added = resident.send(request.multipart(Form::new().part("file", part))).await.expect(201);
-    (id, added["photo"].as_str().expect("the photo's id").to_owned())
+    added["photo"].as_str().expect("the photo's id").to_owned()
 }
 
 fn open_read_only(path: &Path) -> Connection {
@@ -65,9 +73,15 @@ fn kept_of(node: &Node, blob: &str) -> Vec<Vec<u8>> {
 
 /// Fails if any of these bytes is in any file of the node.
 fn nothing_left(node: &Node, kept: &[Vec<u8>]) {
+    // Found by their first eight bytes, so that each file is gone through once.
+    let mut pieces: HashMap<&[u8], Vec<&[u8]>> = HashMap::new();
+    for piece in kept {
+        pieces.entry(&piece[..8]).or_default().push(piece);
+    }
     for (path, bytes) in canaries::files_below(&node.folder) {
-        for piece in kept {
-            assert!(!canaries::contains(&bytes, piece), "{} of it in {path}", hex::encode(&piece[..8]));
+        for (at, start) in bytes.windows(8).enumerate() {
+            let found = pieces.get(start).into_iter().flatten().find(|piece| bytes[at..].starts_with(piece));
+            assert!(found.is_none(), "{} of it in {path}", hex::encode(start));
         }
     }
 }
@@ -158,54 +172,105 @@ async fn what_is_erased_is_on_no_disk_any_more_and_a_node_that_was_away_cannot_b
     nothing_left(&cluster[SAN_MIGUEL], &kept_here);
 }
 
+/// How long what a person told may still be readable anywhere after they were erased.
+const GONE_WITHIN: Duration = Duration::from_secs(60);
+
 #[tokio::test(flavor = "multi_thread")]
-async fn an_erased_resident_is_unreadable_at_once_and_in_a_backup_made_before() {
-    let cluster = Cluster::start(&[SAN_MIGUEL, SAN_JOAQUIN]).await;
+async fn an_erased_resident_and_what_they_told_in_an_open_incident_is_unreadable_everywhere_within_a_minute()
+{
+    let mut cluster = Cluster::start(&[SAN_MIGUEL, SAN_JOAQUIN]).await;
     let node = &cluster[SAN_MIGUEL];
-    let (name, phone) = ("Herminia Colipi Necul", "+56 9 6120 7733");
-    let resident = node.resident_with(name, "Pasaje Tranque Lo Ovalle 7712", Some(phone)).await;
+    let resident = node.resident_with(NAME, "Pasaje Tranque Lo Ovalle 7712", Some(PHONE)).await;
     let raised = resident.raise("robbery", BORDER_OF_SAN_MIGUEL, WORDS).await;
     let id = raised["id"].as_str().expect("an id").to_owned();
+    let photo = add_photo(&resident, &id).await;
     let ours = node.operator().await;
     let theirs = cluster[SAN_JOAQUIN].operator().await;
-    wait_for("the words next door", async || {
-        (theirs.incident(&id).await?["timeline"][0]["text"] == WORDS).then_some(())
+    ours.act(&id, "claim", &json!({})).await;
+    ours.act(&id, "steps", &json!({ "step": "on_the_way" })).await;
+    wait_for("words, place and photo next door", async || {
+        let detail = theirs.incident(&id).await?;
+        let photo = theirs.get(&format!("/media/{photo}")).await;
+        let exact = detail["incident"]["point_exact"] == true && photo.status == 200;
+        (exact && detail["timeline"][0]["text"] == WORDS).then_some(())
     })
     .await;
-    assert_eq!(ours.the(&id).await["reporter"]["name"], name);
+    let shown = ours.the(&id).await;
+    assert_eq!(shown["reporter"]["name"], NAME);
+    let exact = shown["incident"]["point"].clone();
+    let words = words_of(&shown).expect("operators see which blob holds the words");
 
-    // What a thief of a backup has: the sealed row. What opens it is the person's key, and that is not in it.
+    // What a thief of disk or backup has: sealed rows and files. What opens them are keys, which are in no
+    // backup.
     let (sealed, number, key) = person_of(node);
     assert!(node::store::seal::Key::from_slice(&key).expect("32 bytes").open(&number, &sealed).is_ok());
+    let mut kept = vec![key.clone(), sealed.clone()];
+    for desk in [SAN_MIGUEL, SAN_JOAQUIN] {
+        kept.extend([kept_of(&cluster[desk], &words), kept_of(&cluster[desk], &photo)].concat());
+    }
     let backup = cluster.folder().join("before.backup");
-    let _said = node.cuadra(&["backup", "--unsealed", backup.to_str().expect("a path in ASCII")]);
-    let copy = std::fs::read(&backup).expect("the backup");
+    let backup = backup.to_str().expect("a path in ASCII");
+    let _said = node.cuadra(&["backup", "--unsealed", backup]);
+    let copy = std::fs::read(backup).expect("the backup");
     assert!(canaries::contains(&copy, &sealed), "the person is in the backup, sealed");
     assert!(!canaries::contains(&copy, &key), "and the key is not");
 
     let not_sure = resident.post("/api/v1/me/erasure", &json!({})).await;
     assert_eq!(not_sure.problem(422), "field");
+    let asked = Instant::now();
     resident.post("/api/v1/me/erasure", &json!({ "confirmed": true })).await.expect(204);
     assert_eq!(resident.get("/api/v1/me").await.status, 401);
-    for (path, bytes) in canaries::files_below(&node.folder) {
-        assert!(!canaries::contains(&bytes, &key), "the key is in {path}");
-        assert!(!canaries::contains(&bytes, &sealed), "the sealed row is in {path}");
-    }
     let shown = ours.the(&id).await;
-    assert!(shown["reporter"].is_null() && !shown.to_string().contains(name), "{shown}");
-    assert_eq!(shown["timeline"][0]["text"], WORDS, "it is worked on: responders still need it");
-
-    ours.act(&id, "claim", &json!({})).await;
-    ours.act(&id, "close", &json!({ "outcome": "helped" })).await;
+    assert!(shown["reporter"].is_null(), "{shown}");
+    assert_unreadable(&shown, "at once at their own node");
+    assert_eq!(shown["timeline"][0]["erased"][0]["on_request"], true, "the desk reads why");
     for desk in [&ours, &theirs] {
-        wait_for("the words to go once it is closed", async || {
-            let detail = desk.incident(&id).await?;
-            let gone = detail["timeline"][0]["erased"][0]["waiting_for"].as_array()?.is_empty();
-            (gone && !detail.to_string().contains(WORDS)).then_some(())
-        })
-        .await;
+        for blob in [&words, &photo] {
+            wait_for("the receipts of both", async || {
+                let (gone, waiting) = confirmed(desk, &id, blob).await?;
+                (gone == named(&["San Miguel", "San Joaquín"]) && waiting.is_empty()).then_some(())
+            })
+            .await;
+        }
+        let detail = desk.the(&id).await;
+        assert_unreadable(&detail, "at a desk");
+        assert_eq!(desk.get(&format!("/media/{photo}")).await.status, 404);
+        // Who is on the way still knows what happened, and the area.
+        let left = &detail["incident"];
+        assert_eq!((&left["kind"], &left["status"]), (&json!("robbery"), &json!("on_the_way")));
+        assert_eq!(left["point_exact"], false);
+        assert!(left["point"].is_object() && left["point"] != exact && !left["cell"].is_null(), "{left}");
     }
-    assert!(node.cuadra(&["doctor"]).contains("whole"), "and the databases are whole");
+    for town in [SAN_MIGUEL, SAN_JOAQUIN] {
+        nothing_left(&cluster[town], &kept);
+        for canary in [NAME, PHONE, WORDS] {
+            cluster[town].never_saw(canary);
+            canaries::absent(&cluster[town].export(&id), canary, "an export");
+        }
+    }
+    assert!(asked.elapsed() < GONE_WITHIN, "it took {:?}", asked.elapsed());
+    assert!(cluster[SAN_MIGUEL].cuadra(&["doctor"]).contains("whole"), "and the databases are whole");
+
+    // The backup comes back where nobody else can tell the node what happened since.
+    cluster.kill(SAN_JOAQUIN).await;
+    cluster.kill(SAN_MIGUEL).await;
+    let _said = cluster[SAN_MIGUEL].cuadra(&["restore", backup, "--replace"]);
+    cluster.restart(SAN_MIGUEL).await;
+    let ours = cluster[SAN_MIGUEL].operator().await;
+    let restored = ours.the(&id).await;
+    assert_eq!(restored["incident"]["kind"], "robbery", "the incident is in the backup");
+    assert_unreadable(&restored, "in the backup");
+    assert!(restored["reporter"].is_null(), "{restored}");
+    assert_eq!(ours.get(&format!("/media/{photo}")).await.status, 404);
+    assert!(!ours.get(&format!("/console/incidents/{id}")).await.text().contains(WORDS));
+}
+
+/// Fails if an answer gives away what the person told or who they are.
+fn assert_unreadable(detail: &Value, place: &str) {
+    for canary in [NAME, PHONE, WORDS] {
+        canaries::absent(detail.to_string().as_bytes(), canary, place);
+    }
+    assert_eq!(detail["incident"]["point_exact"], false, "{place}: {detail}");
 }
 
 /// The only resident's sealed row, what it is sealed for, and their key.

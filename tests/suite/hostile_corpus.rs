@@ -51,7 +51,7 @@ pub enum Breaks {
     /// By envelopes, in a frame that holds an honest one too.
     Envelopes(Ground, fn(&mut Story<'_>) -> Vec<Bad>),
     /// By bytes that cost the connection: on a lane, in a frame.
-    Frame(fn(&Stage) -> Vec<u8>),
+    Frame(fn(&Stage) -> frames::Twins),
     /// In any other way.
     Deed(Deed),
 }
@@ -110,13 +110,62 @@ async fn every_rule_that_a_hostile_member_breaks_is_refused_on_record_and_costs_
         lines.push(json!({ "family": case.family, "rule": case.rule, "outcome": outcome, "ms": took_ms }));
         assert!(stage.node().stranger().get("/health").await.status == 200, "after {}", case.rule);
     }
-    let rules: BTreeSet<&str> = cases.iter().map(|case| case.rule).collect();
+    let rules: BTreeSet<(&str, &str)> = cases.iter().map(|case| (case.family, case.rule)).collect();
     assert_eq!(rules.len(), cases.len(), "a rule is listed twice");
+    let strict = Strict::count(&lines);
     let seconds = began.elapsed().as_secs();
-    println!("{} rules broken in {seconds} s, every one held", rules.len());
+    println!(
+        "{} rules broken in {seconds} s, every one held; {} reasons on record, {} by family; {} cases by their effect",
+        rules.len(),
+        strict.reasons.len(),
+        strict.by_family.len(),
+        strict.by_effect
+    );
     if only.is_empty() {
-        leave(&json!({ "cases": lines, "rules": rules.len(), "seconds": seconds }));
-        assert!(rules.len() >= RULES_MIN, "{} rules are fewer than {RULES_MIN}", rules.len());
+        leave(&json!({
+            "cases": lines,
+            "rules": rules.len(),
+            "reasons": strict.reasons,
+            "reasons_by_family": strict.by_family.len(),
+            "by_effect": strict.by_effect,
+            "seconds": seconds,
+        }));
+        let counted = strict.by_family.len();
+        assert!(
+            counted >= RULES_MIN,
+            "{counted} rules with a reason of their own are fewer than {RULES_MIN}"
+        );
+    }
+}
+
+/// What the corpus amounts to if rules that leave the same words on record count once.
+struct Strict {
+    /// Different words on record: refusals, faults, what costs a connection, statuses.
+    reasons: BTreeSet<String>,
+    /// The same, each family for itself.
+    by_family: BTreeSet<(String, String)>,
+    /// Cases that nothing refuses and whose rule shows in what becomes of them: kept aside, without force,
+    /// bounded.
+    by_effect: usize,
+}
+
+impl Strict {
+    fn count(lines: &[Value]) -> Strict {
+        let mut strict = Strict { reasons: BTreeSet::new(), by_family: BTreeSet::new(), by_effect: 0 };
+        for line in lines {
+            let (family, outcome) = (line["family"].as_str(), line["outcome"].as_str());
+            let (family, outcome) = (family.expect("a text"), outcome.expect("a text"));
+            let on_record = ["refused", "blamed", "closed", "handshake refused", "answered"];
+            if !on_record.iter().any(|kind| outcome.starts_with(kind)) {
+                strict.by_effect += 1;
+                continue;
+            }
+            for reason in outcome.split(", ") {
+                strict.reasons.insert(reason.to_owned());
+            }
+            strict.by_family.insert((family.to_owned(), outcome.to_owned()));
+        }
+        strict
     }
 }
 
@@ -137,8 +186,8 @@ async fn play(stage: &mut Stage, case: &Case) -> String {
     match case.breaks {
         Breaks::Envelopes(ground, make) => play_envelopes(stage, case.rule, ground, make).await,
         Breaks::Frame(make) => {
-            let bytes = make(stage);
-            let outcome = frames::costs_the_connection(stage, &bytes).await;
+            let twins = make(stage);
+            let outcome = frames::costs_the_connection(stage, &twins).await;
             stage.still_takes_what_is_honest(case.rule).await;
             outcome
         }

@@ -13,6 +13,7 @@ mod fuzz;
 mod hostile;
 mod hostile_corpus;
 mod live;
+mod network;
 mod nothing_lost;
 mod privacy;
 mod restore;

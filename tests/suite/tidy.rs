@@ -5,6 +5,7 @@
 
 mod documents;
 mod operations;
+mod signing;
 pub(crate) mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

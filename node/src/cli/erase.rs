@@ -47,7 +47,8 @@ impl Erase {
         });
         desk.store().stop();
         println!("Resident {} is erased: unreadable here, and in every backup that is older.", erased?.0);
-        println!("What they told in incidents goes at every node once each of those is closed.");
+        println!("What they told in incidents, open ones too, cannot be read here any more; the other");
+        println!("nodes erase it within a minute of this node being up and connected to them.");
         println!("Now make a new copy of the keys and destroy older ones: cuadra keys copy FILE");
         Ok(())
     }

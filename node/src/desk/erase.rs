@@ -36,8 +36,9 @@ impl Desk {
         .await
     }
 
-    /// A resident has everything erased that this node knows of them. Unreadable at once, in old backups
-    /// too; what they told in incidents goes everywhere once each is closed.
+    /// A resident has everything erased that this node knows of them, and what they told in incidents,
+    /// open ones too. Unreadable here at once, in old backups too, and at the other nodes as soon as
+    /// they hear of it; the incidents themselves stay.
     pub async fn erase_me(&self, viewer: Viewer) -> Result<(), ActError> {
         let Viewer::Resident(person) = viewer else { return Err(ActError::NotForYou) };
         self.erase_person(viewer.audit_name(), person, "asked for it".into()).await

@@ -117,12 +117,15 @@ pub fn report(chrome: &Chrome, kind: &str, filled: &Filled, problem: Option<&Pro
 struct MePage<'a> {
     c: &'a Chrome,
     mine: &'a [IncidentDetailView],
+    /// True if one of them is open: who erases themselves then is told what that means.
+    open: bool,
 }
 
 /// The neighbour's own data and all their alerts. POST /leave signs out.
 #[must_use]
 pub fn me(chrome: &Chrome, mine: &[IncidentDetailView]) -> String {
-    render(&MePage { c: chrome, mine })
+    let open = mine.iter().any(|detail| detail.incident.outcome.is_none());
+    render(&MePage { c: chrome, mine, open })
 }
 
 #[derive(Template)]

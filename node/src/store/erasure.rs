@@ -59,8 +59,7 @@ impl Tx<'_> {
                      SELECT blob, doc, class FROM blob_use WHERE blob = ?1",
                 )?
                 .execute(params![blob.0])?;
-            let again = "UPDATE blob_gone SET done = 0 WHERE blob = ?1 AND doc = ?2";
-            self.db().prepare_cached(again)?.execute(params![blob.0, doc.0])?;
+            self.mark_erased(doc, blob, false)?;
         }
         self.writing.job.erased |= new > 0 || key.is_some();
         Ok(())
@@ -90,18 +89,19 @@ impl Tx<'_> {
             self.audit(None, &entry)?;
         }
         for blob in blobs {
-            self.mark_erased(doc, *blob)?;
+            self.mark_erased(doc, *blob, true)?;
         }
         Ok(())
     }
 
-    fn mark_erased(&self, doc: DocId, blob: BlobId) -> Result<(), WriteError> {
-        let sql = "UPDATE blob_gone SET done = 1 WHERE blob = ?1 AND doc = ?2";
-        self.db().prepare_cached(sql)?.execute(params![blob.0, doc.0])?;
+    fn mark_erased(&self, doc: DocId, blob: BlobId, done: bool) -> Result<(), WriteError> {
+        let sql = "UPDATE blob_gone SET done = ?3 WHERE blob = ?1 AND doc = ?2";
+        self.db().prepare_cached(sql)?.execute(params![blob.0, doc.0, done])?;
         Ok(())
     }
 
-    /// Remembers what a person told in incidents, to be erased everywhere once each is closed.
+    /// Erases here what a person told in incidents, open ones too, and remembers to have it erased
+    /// everywhere. Which envelopes were theirs is forgotten.
     pub(super) fn want_erased(&mut self, person: PersonId) -> Result<(), WriteError> {
         let mut told: Vec<(DocId, BlobId)> = Vec::new();
         {
@@ -120,17 +120,24 @@ impl Tx<'_> {
         for (doc, blob) in told {
             let sql = "INSERT OR IGNORE INTO erase_wanted (blob, doc) VALUES (?1, ?2)";
             self.db().prepare_cached(sql)?.execute(params![blob.0, doc.0])?;
+            // At once, whether or not the document takes the word for it: it may be locked or retired.
+            self.erase_blob(doc, blob)?;
+            let asked = "UPDATE blob_gone SET asked = 1 WHERE blob = ?1 AND doc = ?2";
+            self.db().prepare_cached(asked)?.execute(params![blob.0, doc.0])?;
         }
+        self.db().execute("DELETE FROM actor WHERE person = ?1", params![person.0])?;
         self.writing.job.erased = true;
         Ok(())
     }
 
-    /// Asks for the erasure of what erased people told in incidents that are closed by now.
+    /// Asks everybody who holds a document for the erasure of what an erased person told in it. One that
+    /// is retired takes no more words: who holds it drops it after its own time.
     fn redact_wanted(&mut self, doc: DocId, blobs: &BTreeSet<BlobId>) -> Result<(), AppendError> {
         let document = self.reader().document(doc)?;
         let fold = document.and_then(|document| Fold::of(&document, &self.rosters()));
-        let redacted = fold.map(|fold| fold.redacted).unwrap_or_default();
-        let left: Vec<BlobId> = blobs.iter().filter(|blob| !redacted.contains_key(*blob)).copied().collect();
+        let open = fold.filter(|fold| fold.retired.is_none());
+        let lacks = |blob: &&BlobId| open.as_ref().is_some_and(|fold| !fold.redacted.contains_key(*blob));
+        let left: Vec<BlobId> = blobs.iter().filter(lacks).copied().collect();
         for some in left.chunks(BLOBS_NAMED_MAX) {
             let operation = Operation::Redact { blobs: some.to_vec() };
             let draft = Draft { operation, blobs: Vec::new(), answers: Vec::new(), written_at: self.now() };
@@ -142,6 +149,10 @@ impl Tx<'_> {
                 why: "whoever told it was erased".into(),
             };
             self.audit(None, &entry)?;
+            // It is gone here since; the document lacks our word for that.
+            for blob in some {
+                self.mark_erased(doc, *blob, false)?;
+            }
         }
         self.forget_wanted(doc, blobs)?;
         Ok(())
@@ -176,12 +187,19 @@ impl Tx<'_> {
 }
 
 impl Reader<'_> {
-    /// What erased people told in incidents that are closed, by document.
+    /// What erased people told and what its document does not say is to be erased yet, by document. One
+    /// that nothing is written in for now comes after the others.
     fn wanted_erasures(&self) -> Result<BTreeMap<DocId, BTreeSet<BlobId>>, WriteError> {
         self.by_document(
-            "SELECT erase_wanted.doc, blob FROM erase_wanted JOIN incident ON incident.doc = erase_wanted.doc
-             WHERE incident.outcome IS NOT NULL ORDER BY erase_wanted.doc LIMIT ?1",
+            "SELECT doc, blob FROM erase_wanted ORDER BY doc IN (SELECT doc FROM lock), doc LIMIT ?1",
         )
+    }
+
+    /// Of a document's blobs, those that are gone here because whoever told them asked for it.
+    pub fn gone_on_request(&self, doc: DocId) -> Result<BTreeSet<BlobId>, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT blob FROM blob_gone WHERE doc = ?1 AND asked")?;
+        let rows = select.query_map(params![doc.0], |row| row.get(0).map(BlobId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Blobs that are to be erased and of which something may be left, by document.
@@ -239,7 +257,7 @@ impl Store {
         Ok(done)
     }
 
-    /// Has erased everywhere what erased people told, where the incident is closed.
+    /// Has erased everywhere what erased people told.
     pub async fn erase_wanted(&self) -> Result<(), WriteError> {
         for (doc, blobs) in self.read(|r| r.wanted_erasures()).await? {
             let asked = self.write(Queue::Normal, move |tx| tx.redact_wanted(doc, &blobs)).await;

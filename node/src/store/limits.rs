@@ -77,7 +77,7 @@ pub const RETIRED_AT_ONCE: usize = 64;
 pub const RETIRE_LOOK_MS: u64 = 10 * 60 * 1_000;
 /// How long until an erasure that could not be finished is tried again, in ms.
 pub const ERASURE_RETRY_MS: u64 = 5_000;
-/// How often what erased people told is looked for in incidents that were closed meanwhile, in ms.
+/// How often what erased people told is looked for, in ms: another process may have erased them.
 pub const ERASURE_LOOK_MS: u64 = 10_000;
 /// Keys of blobs made and stored at once, ahead of need: 70 bytes each. All used up: a blob's own
 /// transaction stores its key, and waits for the disk twice.

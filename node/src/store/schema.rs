@@ -14,6 +14,7 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0005.sql"),
     include_str!("schema/node_0006.sql"),
     include_str!("schema/node_0007.sql"),
+    include_str!("schema/node_0008.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];

@@ -207,7 +207,7 @@ function Timeline({ lines }: { lines: TimelineLine[] }) {
           )}
           {line.erased.map((gone) => (
             <p key={gone.id} class="small">
-              {t("timeline.erased")}
+              {t(gone.on_request ? "timeline.erased_asked" : "timeline.erased")}
               {gone.gone_at.length > 0 ? ` · ${t("timeline.erased_at", gone.gone_at.join(", "))}` : ""}
               {gone.waiting_for.length > 0
                 ? ` · ${t("timeline.erased_not_at", gone.waiting_for.join(", "))}`

@@ -23,6 +23,22 @@ pub fn client(key: &SigningKey) -> quinn::ClientConfig {
 
 /// The settings to dial with another protocol name.
 pub fn client_of(key: &SigningKey, protocol: &[u8]) -> quinn::ClientConfig {
+    quic(settings(key, protocol))
+}
+
+/// The settings of somebody who keeps every ticket and speaks before the handshake is done, if a node lets it.
+pub fn eager_client(key: &SigningKey) -> quinn::ClientConfig {
+    let mut tls = settings(key, federation::keys::ALPN);
+    tls.enable_early_data = true;
+    quic(tls)
+}
+
+fn quic(tls: rustls::ClientConfig) -> quinn::ClientConfig {
+    let tls = QuicClientConfig::try_from(tls).expect("the settings have the cipher that QUIC starts with");
+    quinn::ClientConfig::new(Arc::new(tls))
+}
+
+fn settings(key: &SigningKey, protocol: &[u8]) -> rustls::ClientConfig {
     let secret = key.to_pkcs8_der().expect("a key has a form");
     let secret = PrivatePkcs8KeyDer::from(secret.as_bytes());
     let signing = ring::sign::any_eddsa_type(&secret).expect("an Ed25519 key");
@@ -38,8 +54,7 @@ pub fn client_of(key: &SigningKey, protocol: &[u8]) -> quinn::ClientConfig {
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::new(certified))));
     tls.alpn_protocols = vec![protocol.to_vec()];
     tls.enable_sni = false;
-    let tls = QuicClientConfig::try_from(tls).expect("the settings have the cipher that QUIC starts with");
-    quinn::ClientConfig::new(Arc::new(tls))
+    tls
 }
 
 /// Takes any key whose owner holds it: the scenario knows whom it dialled.

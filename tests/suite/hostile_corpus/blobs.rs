@@ -2,15 +2,18 @@
 
 use ed25519_dalek::Signer as _;
 use protocol::envelope::{BlobClass, BlobRef, SignedEnvelope};
-use protocol::ids::{BlobId, DocId, EnvelopeId, Millis, commitment};
+use protocol::ids::{BlobId, DocId, EnvelopeId, Millis, Seq, commitment};
 use protocol::limits::{BLOB_BYTES_MAX, BLOB_INLINE_BYTES_MAX, BLOB_PIECE_BYTES};
 use protocol::message::{BlobPiece, BlobWant, InlineBlob, Message, Want};
 use protocol::operation::Operation;
 use protocol::replica::Fault;
+use protocol::roster::KeyPurpose;
+use protocol::wire::WireError;
 use tests::cluster::wait_for;
 use tests::peer::{BlobAnswer, URGENT, assemble, spoil_signature};
 
 use super::Ground::Ours;
+use super::frames::layout;
 use super::stage::Stage;
 use super::story::{Bad, Fate, Story, respond, somebody};
 use super::{Breaks, Case, deed, envelopes, frame};
@@ -58,6 +61,16 @@ fn relays() -> Vec<Case> {
             let honest = story.honest(&story.cast.other);
             let copy = assemble(honest.header(), honest.op_bytes(), &[]);
             vec![Bad::of(&copy, Fate::Blamed(Fault::BadSignature))]
+        }),
+        case("an envelope in the node's own name that it never wrote is not signed by it", |story| {
+            let (cast, operation) = (story.cast, respond());
+            let mut header = story.header(&cast.hostile, &operation);
+            header.author = cast.target;
+            let listed = cast.hostile.rosters.head().member(&cast.target).expect("it is listed");
+            header.key_index = listed.active_key(KeyPurpose::Envelope).expect("it has a key").index;
+            (header.seq, header.prev_at) = (Seq(1), 0);
+            let unsigned = assemble(&header, &operation.encode(), &[]);
+            vec![Bad::of(&unsigned, Fate::Blamed(Fault::BadSignature))]
         }),
         case("a copy signed by the relay itself proves nothing", |story| {
             let honest = story.honest(&story.cast.other);
@@ -108,23 +121,29 @@ fn riding() -> Vec<Case> {
             family: "blob",
             rule: "a blob above 4 KiB does not ride along",
             breaks: Breaks::Frame(|stage| {
-                let mut story = Story::ours(&stage.cast, 40);
-                let content = vec![1; BLOB_INLINE_BYTES_MAX + 1];
-                let id = commitment(&SALT, &content);
-                let bad = note_with(&mut story, id, InlineBlob { id, salt: SALT, content });
-                frame(story.doc, &[bad])
+                let riding = |bytes| {
+                    let mut story = Story::ours(&stage.cast, 40);
+                    let content = vec![1; bytes];
+                    let id = commitment(&SALT, &content);
+                    let note = note_with(&mut story, id, InlineBlob { id, salt: SALT, content });
+                    frame(story.doc, &[note])
+                };
+                layout(WireError::TooLong, riding(BLOB_INLINE_BYTES_MAX + 1), riding(BLOB_INLINE_BYTES_MAX))
             }),
         },
         Case {
             family: "blob",
             rule: "8 blobs ride along with an envelope, no more",
             breaks: Breaks::Frame(|stage| {
-                let mut story = Story::ours(&stage.cast, 41);
-                let id = commitment(&SALT, b"w");
-                let ride = InlineBlob { id, salt: SALT, content: b"w".to_vec() };
-                let mut bad = note_with(&mut story, id, ride.clone());
-                bad.blobs = vec![ride; 9];
-                frame(story.doc, &[bad])
+                let riding = |count| {
+                    let mut story = Story::ours(&stage.cast, 41);
+                    let id = commitment(&SALT, b"w");
+                    let ride = InlineBlob { id, salt: SALT, content: b"w".to_vec() };
+                    let mut note = note_with(&mut story, id, ride.clone());
+                    note.blobs = vec![ride; count];
+                    frame(story.doc, &[note])
+                };
+                layout(WireError::TooLong, riding(9), riding(8))
             }),
         },
     ]

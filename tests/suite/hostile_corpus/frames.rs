@@ -8,6 +8,7 @@ use protocol::limits::{
     DIGEST_LEAF_MAX, FRAME_BYTES_MAX, HAVE_PAGES_MAX, HEADS_MAX, HELD_IDS_MAX, ITEMS_MAX, WANT_IDS_MAX,
 };
 use protocol::message::{DigestChildren, DigestLeaf, Have, Message, Prefix, RosterPiece, Want, Welcome};
+use protocol::wire::WireError;
 use tests::cluster::wait_for;
 use tests::peer::{Knock, NORMAL, Peer, URGENT};
 
@@ -45,11 +46,46 @@ async fn count(stage: &Stage, code: CloseCode) -> u64 {
     stage.gauge("cuadra_peer_closed_total", &format!("code=\"{code:?}\"")).await
 }
 
-/// Sends a frame that is no honest node's, and waits until the connection is closed over it.
-pub async fn costs_the_connection(stage: &Stage, bytes: &[u8]) -> String {
+/// A frame that breaks one rule, and the nearest one that breaks none: what is refused is refused for that.
+pub struct Twins {
+    bad: Vec<u8>,
+    good: Vec<u8>,
+    why: Why,
+}
+
+/// Why a frame costs its connection.
+pub enum Why {
+    /// It is not laid out as a message is.
+    Layout(WireError),
+    /// The message of this name belongs on another stream.
+    Elsewhere(&'static str),
+}
+
+/// Sends a frame that is no honest node's, and waits until the connection is closed over it, for its own
+/// reason, which the node's log names.
+pub async fn costs_the_connection(stage: &Stage, twins: &Twins) -> String {
+    let decoded = |bytes: &[u8]| Message::decode_sparing(bytes).map(|(message, _)| message);
+    decoded(&twins.good).expect("its twin is a message");
+    let reason = match twins.why {
+        Why::Layout(error) => {
+            assert_eq!(decoded(&twins.bad), Err(error), "it breaks another rule");
+            error.to_string()
+        }
+        Why::Elsewhere(name) => {
+            assert_eq!(decoded(&twins.bad).expect("a message").name(), name);
+            format!("a {name} belongs on another stream")
+        }
+    };
     let before = count(stage, CloseCode::FrameRefused).await;
-    stage.peer.send_bytes(URGENT, bytes).await;
-    closed(stage, &stage.peer, CloseCode::FrameRefused, before).await
+    let said = || {
+        let text = stage.log_text();
+        text.lines().filter(|line| line.contains("a frame was refused") && line.contains(&reason)).count()
+    };
+    let said_before = said();
+    stage.peer.send_bytes(URGENT, &twins.bad).await;
+    let outcome = closed(stage, &stage.peer, CloseCode::FrameRefused, before).await;
+    wait_for(&format!("«{reason}» in the log"), async || (said() > said_before).then_some(())).await;
+    format!("{outcome}: {reason}")
 }
 
 /// A case about the shared connection: does something to it and names the code that it must bring.
@@ -275,34 +311,58 @@ fn control() -> Vec<Case> {
     ]
 }
 
-fn refused(rule: &'static str, make: fn(&Stage) -> Vec<u8>) -> Case {
+fn refused(rule: &'static str, make: fn(&Stage) -> Twins) -> Case {
     Case { family: "frames", rule, breaks: Breaks::Frame(make) }
+}
+
+/// A frame that is laid out wrongly, and its twin.
+pub fn layout(why: WireError, bad: Vec<u8>, good: Vec<u8>) -> Twins {
+    Twins { bad, good, why: Why::Layout(why) }
+}
+
+/// A frame that is an honest message on the wrong stream.
+fn elsewhere(message: &Message) -> Twins {
+    Twins { bad: message.encode(), good: roster_want(), why: Why::Elsewhere(message.name()) }
+}
+
+fn roster_want() -> Vec<u8> {
+    Message::RosterWant(1).encode()
 }
 
 fn messages() -> Vec<Case> {
     vec![
-        refused("a message has a known number", |_| vec![99, 1, 2, 3]),
-        refused("a raw Automerge chunk is no message", |_| vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, 2]),
+        refused("a message has a known number", |_| {
+            let mut unknown = roster_want();
+            unknown[0] = 99;
+            layout(WireError::Value, unknown, roster_want())
+        }),
+        refused("a raw Automerge chunk is no message", |_| {
+            layout(WireError::Value, vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 1, 2], roster_want())
+        }),
         refused("a compressed Automerge chunk is no message", |_| {
-            [vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 2], vec![0; 60_000]].concat()
+            let chunk = [vec![0x85, 0x6f, 0x4a, 0x83, 0, 0, 0, 0, 2], vec![0; 60_000]].concat();
+            layout(WireError::Value, chunk, roster_want())
         }),
         refused("a message ends where its layout ends", |_| {
-            [Message::RosterWant(1).encode(), vec![0]].concat()
+            layout(WireError::Trailing, [roster_want(), vec![0]].concat(), roster_want())
         }),
-        refused("a message is whole", |_| Message::RosterWant(1).encode()[..5].to_vec()),
-        refused("a ping does not come on a lane", |_| Message::Ping(1).encode()),
+        refused("a message is whole", |_| {
+            layout(WireError::Short, roster_want()[..5].to_vec(), roster_want())
+        }),
+        refused("a ping does not come on a lane", |_| elsewhere(&Message::Ping(1))),
         refused("a piece of a blob does not come on a lane", |_| {
-            Message::BlobNone(protocol::ids::BlobId([1; 32])).encode()
+            elsewhere(&Message::BlobNone(protocol::ids::BlobId([1; 32])))
         }),
         refused("a flag is 0 or 1", |_| {
             let have = Have { doc: DOC, page: 0, last: true, asks: true, heads: Vec::new() };
-            let mut bytes = Message::Have(have).encode();
-            let at = bytes.len() - 3;
-            bytes[at] = 2;
-            bytes
+            let good = Message::Have(have).encode();
+            let mut bad = good.clone();
+            let at = bad.len() - 3;
+            bad[at] = 2;
+            layout(WireError::Value, bad, good)
         }),
         refused("a number that people count with is below 2^53 in messages too", |_| {
-            Message::RosterWant(u64::MAX).encode()
+            layout(WireError::Integer, Message::RosterWant(u64::MAX).encode(), roster_want())
         }),
     ]
 }
@@ -320,48 +380,71 @@ fn have(page: u8, heads: Vec<EnvelopeId>) -> Vec<u8> {
     Message::Have(Have { doc: DOC, page, last: true, asks: false, heads }).encode()
 }
 
+fn want(asked: usize, held: usize) -> Vec<u8> {
+    Message::Want(Want { doc: DOC, ids: ids(asked), held: ids(held) }).encode()
+}
+
+fn children(prefix: Vec<u8>) -> Vec<u8> {
+    let hashes = Box::new([Fingerprint::EMPTY; 16]);
+    Message::DigestChildren(DigestChildren { prefix: Prefix(prefix), hashes }).encode()
+}
+
+fn leaf(count: usize) -> Vec<u8> {
+    let documents = ids(count).into_iter().map(|id| (DocId(id.0), Fingerprint::EMPTY)).collect();
+    Message::DigestLeaf(DigestLeaf { prefix: Prefix::default(), documents }).encode()
+}
+
+/// A body of one item that is no envelope, of this many bytes.
+fn item(bytes: usize) -> Vec<u8> {
+    super::frame(DOC, &[super::Bad::malformed(vec![1; bytes])])
+}
+
+fn piece(pieces: u16) -> Vec<u8> {
+    let bytes = vec![1; protocol::limits::ROSTER_PIECE_BYTES];
+    Message::Roster(RosterPiece { version: 3, piece: 0, pieces, bytes }).encode()
+}
+
 fn lists() -> Vec<Case> {
     vec![
-        refused("a have has at most 256 heads a page", |_| have(0, ids(HEADS_MAX + 1))),
+        refused("a have has at most 256 heads a page", |_| {
+            layout(WireError::TooLong, have(0, ids(HEADS_MAX + 1)), have(0, ids(HEADS_MAX)))
+        }),
         refused("a have has at most 16 pages", |_| {
-            have(u8::try_from(HAVE_PAGES_MAX).expect("few"), Vec::new())
+            let pages = u8::try_from(HAVE_PAGES_MAX).expect("few");
+            layout(WireError::TooLong, have(pages, Vec::new()), have(pages - 1, Vec::new()))
         }),
         refused("heads are sorted and named once", |_| {
-            have(0, vec![EnvelopeId([2; 32]), EnvelopeId([1; 32])])
+            let (one, two) = (EnvelopeId([1; 32]), EnvelopeId([2; 32]));
+            layout(WireError::Order, have(0, vec![two, one]), have(0, vec![one, two]))
         }),
         refused("a want asks for at most 256 envelopes", |_| {
-            Message::Want(Want { doc: DOC, ids: ids(WANT_IDS_MAX + 1), held: Vec::new() }).encode()
+            layout(WireError::TooLong, want(WANT_IDS_MAX + 1, 0), want(WANT_IDS_MAX, 0))
         }),
         refused("a want tells of at most 512 held", |_| {
-            Message::Want(Want { doc: DOC, ids: Vec::new(), held: ids(HELD_IDS_MAX + 1) }).encode()
+            layout(WireError::TooLong, want(0, HELD_IDS_MAX + 1), want(0, HELD_IDS_MAX))
         }),
         refused("a frame holds at most 256 envelopes", |_| {
-            let count = u16::try_from(ITEMS_MAX + 1).expect("it fits");
-            [vec![10], DOC.0.to_vec(), count.to_be_bytes().to_vec()].concat()
+            let items = |count| super::frame(DOC, &vec![super::Bad::malformed(vec![1]); count]);
+            layout(WireError::TooLong, items(ITEMS_MAX + 1), items(ITEMS_MAX))
         }),
         refused("a place in the digest is told in hexadecimal digits", |_| {
-            let hashes = Box::new([Fingerprint::EMPTY; 16]);
-            Message::DigestChildren(DigestChildren { prefix: Prefix(vec![200]), hashes }).encode()
+            layout(WireError::Value, children(vec![16]), children(vec![15]))
         }),
         refused("a place in the digest has at most 16 digits", |_| {
-            let hashes = Box::new([Fingerprint::EMPTY; 16]);
-            Message::DigestChildren(DigestChildren { prefix: Prefix(vec![1; 17]), hashes }).encode()
+            layout(WireError::TooLong, children(vec![1; 17]), children(vec![1; 16]))
         }),
         refused("a digest lists at most 16 documents at a place", |_| {
-            let documents = ids(DIGEST_LEAF_MAX + 1);
-            let documents = documents.into_iter().map(|id| (DocId(id.0), Fingerprint::EMPTY)).collect();
-            Message::DigestLeaf(DigestLeaf { prefix: Prefix::default(), documents }).encode()
+            layout(WireError::TooLong, leaf(DIGEST_LEAF_MAX + 1), leaf(DIGEST_LEAF_MAX))
         }),
-        refused("an envelope has at most 20 KiB", |stage| {
-            let bad = super::Bad::malformed(vec![1; protocol::limits::ENVELOPE_BYTES_MAX + 1]);
-            let _ = stage;
-            super::frame(DOC, &[bad])
+        refused("an envelope has at most 20 KiB", |_| {
+            let max = protocol::limits::ENVELOPE_BYTES_MAX;
+            layout(WireError::TooLong, item(max + 1), item(max))
         }),
-        refused("a roster comes in at most 33 pieces", |_| {
-            Message::Roster(RosterPiece { version: 3, piece: 0, pieces: 34, bytes: Vec::new() }).encode()
-        }),
+        refused("a roster comes in at most 33 pieces", |_| layout(WireError::Value, piece(34), piece(33))),
         refused("a contact record has at most 4 KiB", |_| {
-            Message::Contact(vec![1; protocol::limits::CONTACT_BYTES_MAX + 1]).encode()
+            let contact = |bytes| Message::Contact(vec![1; bytes]).encode();
+            let max = protocol::limits::CONTACT_BYTES_MAX;
+            layout(WireError::TooLong, contact(max + 1), contact(max))
         }),
     ]
 }

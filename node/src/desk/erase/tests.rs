@@ -3,7 +3,7 @@
 use protocol::author::Draft;
 use protocol::envelope::{BlobClass, BlobRef};
 use protocol::fixture::{Federation, code, open};
-use protocol::ids::BlobId;
+use protocol::ids::{BlobId, Incarnation};
 use protocol::kind::Kind;
 use protocol::operation::Operation;
 
@@ -96,4 +96,41 @@ async fn nobody_has_a_blob_erased_by_naming_it_in_a_document_of_their_own() {
         .unwrap();
     assert!(home.desk.store().finish_erasures().await.unwrap());
     assert_eq!(home.show(ana, doc).await.timeline[0].text.as_deref(), Some("Canary help me"));
+}
+
+#[tokio::test]
+async fn what_an_erased_person_told_is_gone_at_once_and_asked_of_all_as_soon_as_the_document_takes_a_word() {
+    let federation = Federation::new(2);
+    let home = node(&federation, 0);
+    let (rosa, ana) = (home.resident("Rosa", Some(inside(0))).await, home.operator("Ana").await);
+    let mut alert = sos(1, Some(inside(0)));
+    alert.text = "Canary of Rosa".into();
+    let raised = home.desk.raise_alert(rosa, alert).await.unwrap();
+    let (doc, store) = (doc_of(&raised.id), home.desk.store());
+    let words = words_of(&home, doc);
+    home.desk.note(ana, doc, "what the desk wrote", false).await.unwrap();
+    assert!(home.show(ana, doc).await.incident.point_exact);
+
+    // After a restore nothing may be written in it until a peer has shown it.
+    store.raise(Incarnation::new(9, 9)).await.unwrap();
+    assert!(store.read_here(|r| r.lock(doc)).unwrap().is_some(), "somebody else holds it too");
+    home.desk.erase_me(rosa).await.unwrap();
+    assert!(!store.read_here(|r| r.has_blob(&words)).unwrap(), "gone here whatever is locked");
+    store.erase_wanted().await.unwrap();
+    assert!(store.finish_erasures().await.unwrap());
+    let shown = home.show(ana, doc).await;
+    assert!(shown.timeline[0].erased[0].on_request && shown.timeline[0].erased[0].gone_at.is_empty());
+    assert!(!shown.incident.point_exact && shown.incident.point.is_some(), "the area is left");
+    assert_eq!(shown.incident.status, "open", "it is still to be answered");
+
+    store.write(Queue::Bulk, move |tx| tx.unlock(doc)).await.unwrap();
+    store.erase_wanted().await.unwrap();
+    assert!(store.finish_erasures().await.unwrap());
+    let shown = home.show(ana, doc).await;
+    assert_eq!(shown.timeline[0].erased[0].gone_at.len(), 1, "the word and this node's receipt: {shown:?}");
+    let note = shown.timeline.iter().find(|line| line.what == "note").unwrap();
+    assert_eq!(note.text.as_deref(), Some("what the desk wrote"), "others' words are not theirs");
+    let heads = shown.heads;
+    store.erase_wanted().await.unwrap();
+    assert_eq!(home.show(ana, doc).await.heads, heads, "asked for once");
 }

@@ -1,12 +1,12 @@
 //! One incident in full: its steps, its timeline, and what this viewer may do with it now.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::derive;
 use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, BlobClass, BlobRef};
 use protocol::fold::Fold;
-use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
+use protocol::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
 use protocol::operation::{Operation, Step};
 
 use super::{Showing, name_of, status_of, step_name};
@@ -22,6 +22,8 @@ pub(super) struct Told<'a> {
     pub(super) document: &'a Document,
     pub(super) fold: &'a Fold,
     pub(super) traces: Traces,
+    /// What is erased here because whoever told it asked to be erased.
+    on_request: BTreeSet<BlobId>,
 }
 
 /// True for what says how far the answer is, and nothing else.
@@ -40,7 +42,7 @@ impl Showing<'_> {
         let (row, document, fold) = self.load(doc)?;
         #[cfg(any(debug_assertions, feature = "planted-faults"))]
         crate::planted::show(document.envelopes());
-        let told = Told { row: &row, document: &document, fold: &fold, traces: self.r.traces(doc)? };
+        let told = self.told(&row, &document, &fold)?;
         let own = self.is_own(doc)?;
         let mut timeline = Vec::new();
         for envelope in in_order(&document) {
@@ -78,6 +80,16 @@ impl Showing<'_> {
         })
     }
 
+    fn told<'b>(
+        &self,
+        row: &'b IncidentRow,
+        document: &'b Document,
+        fold: &'b Fold,
+    ) -> Result<Told<'b>, ActError> {
+        let (traces, on_request) = (self.r.traces(row.doc)?, self.r.gone_on_request(row.doc)?);
+        Ok(Told { row, document, fold, traces, on_request })
+    }
+
     /// What a reporter is shown of the incident that stays: how far it is, never what others told.
     fn follow(
         &self,
@@ -89,7 +101,7 @@ impl Showing<'_> {
         let row = self.r.incident(kept)?.ok_or(ActError::NotFound)?;
         let Some(document) = self.r.document(kept)? else { return Ok(None) };
         let Some(fold) = Fold::of(&document, &self.desk.rosters()) else { return Ok(None) };
-        let told = Told { row: &row, document: &document, fold: &fold, traces: self.r.traces(kept)? };
+        let told = self.told(&row, &document, &fold)?;
         steps.truncate(1);
         steps.extend(self.steps(&told, &[]).into_iter().skip(1));
         incident.status = status_of(&row).to_owned();
@@ -152,8 +164,9 @@ impl Showing<'_> {
         let (mut text, mut photos, mut pending, mut words_id) = (None, Vec::new(), false, None);
         let (mut erased, mut releasable, mut released) = (Vec::new(), Vec::new(), Vec::new());
         for blob in &header.blobs {
-            if fold.redacted.contains_key(&blob.id) {
-                erased.push(self.erased(blob, fold));
+            let on_request = told.on_request.contains(&blob.id);
+            if on_request || fold.redacted.contains_key(&blob.id) {
+                erased.push(self.erased(blob, fold, on_request));
                 continue;
             }
             // A neighbour reads their own words, never what others told the desk.
@@ -203,10 +216,10 @@ impl Showing<'_> {
     }
 
     /// Something that is erased, and who has said that it is gone there.
-    fn erased(&self, blob: &BlobRef, fold: &Fold) -> ErasedView {
+    fn erased(&self, blob: &BlobRef, fold: &Fold, on_request: bool) -> ErasedView {
         let id = blob.id.to_string();
         let Viewer::Operator(_) = self.viewer else {
-            return ErasedView { id, gone_at: Vec::new(), waiting_for: Vec::new() };
+            return ErasedView { id, gone_at: Vec::new(), waiting_for: Vec::new(), on_request };
         };
         let gone = fold.redacted.get(&blob.id).cloned().unwrap_or_default();
         let class = if fold.released.contains(&blob.id) { BlobClass::Shared } else { blob.class };
@@ -219,6 +232,7 @@ impl Showing<'_> {
             id,
             waiting_for: waiting.map(name).collect(),
             gone_at: gone.into_iter().map(name).collect(),
+            on_request,
         }
     }
 
