@@ -129,6 +129,55 @@ fn first_number(text: &str) -> u64 {
     text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
 }
 
+/// What one fuzzer did when it last ran, for `cargo dev goals`.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Recorded {
+    /// Which.
+    pub target: String,
+    /// The commit that it played.
+    pub commit: String,
+    /// How long.
+    pub seconds: u64,
+    /// Inputs played.
+    pub executions: u64,
+    /// Branches reached.
+    pub coverage: u64,
+    /// Promises broken: 0 or 1, it stops at the first.
+    pub findings: u64,
+}
+
+/// Where what the fuzzers did is kept.
+fn record_of(root: &Path) -> PathBuf {
+    root.join("target/goals/fuzz.json")
+}
+
+/// What each fuzzer did when it last ran; none for one that never did.
+#[must_use]
+pub fn recorded(root: &Path) -> Vec<Recorded> {
+    let text = std::fs::read_to_string(record_of(root)).unwrap_or_default();
+    let left: Vec<Recorded> = serde_json::from_str(&text).unwrap_or_default();
+    let known = |one: &Recorded| TARGETS.iter().any(|(name, _)| *name == one.target);
+    left.into_iter().filter(known).collect()
+}
+
+/// Keeps what a fuzzer did in place of what it did before.
+pub fn record(root: &Path, commit: &str, ran: &Ran) -> anyhow::Result<()> {
+    let mut all = recorded(root);
+    all.retain(|one| one.target != ran.target);
+    all.push(Recorded {
+        target: ran.target.to_owned(),
+        commit: commit.to_owned(),
+        seconds: ran.took.as_secs(),
+        executions: ran.executions,
+        coverage: ran.coverage,
+        findings: u64::from(ran.finding.is_some()),
+    });
+    let path = record_of(root);
+    std::fs::create_dir_all(path.parent().context("a file lies in a folder")?)?;
+    std::fs::write(&path, format!("{}\n", serde_json::to_string_pretty(&all)?))?;
+    Ok(())
+}
+
 /// Which fuzzers, and for how long.
 #[derive(Debug, clap::Args)]
 pub struct Fuzz {
@@ -153,6 +202,7 @@ pub fn command(root: &Path, fuzz: &Fuzz) -> anyhow::Result<()> {
     {
         let ran = run(root, target, fuzz.seconds)?;
         findings += usize::from(ran.finding.is_some());
+        record(root, &crate::goals::commit(root)?, &ran)?;
         let finding = ran.finding.map_or_else(|| "none".into(), |file| file.display().to_string());
         println!(
             "{target:<12} {:>8} {:>12} {:>9}  {finding}",

@@ -225,21 +225,8 @@ async fn an_erased_resident_and_what_they_told_in_an_open_incident_is_unreadable
     assert_unreadable(&shown, "at once at their own node");
     assert_eq!(shown["timeline"][0]["erased"][0]["on_request"], true, "the desk reads why");
     for desk in [&ours, &theirs] {
-        for blob in [&words, &photo] {
-            wait_for("the receipts of both", async || {
-                let (gone, waiting) = confirmed(desk, &id, blob).await?;
-                (gone == named(&["San Miguel", "San Joaquín"]) && waiting.is_empty()).then_some(())
-            })
-            .await;
-        }
-        let detail = desk.the(&id).await;
-        assert_unreadable(&detail, "at a desk");
+        gone_at_both(desk, &id, [&words, &photo], &exact).await;
         assert_eq!(desk.get(&format!("/media/{photo}")).await.status, 404);
-        // Who is on the way still knows what happened, and the area.
-        let left = &detail["incident"];
-        assert_eq!((&left["kind"], &left["status"]), (&json!("robbery"), &json!("on_the_way")));
-        assert_eq!(left["point_exact"], false);
-        assert!(left["point"].is_object() && left["point"] != exact && !left["cell"].is_null(), "{left}");
     }
     for town in [SAN_MIGUEL, SAN_JOAQUIN] {
         nothing_left(&cluster[town], &kept);
@@ -251,13 +238,34 @@ async fn an_erased_resident_and_what_they_told_in_an_open_incident_is_unreadable
     assert!(asked.elapsed() < GONE_WITHIN, "it took {:?}", asked.elapsed());
     assert!(cluster[SAN_MIGUEL].cuadra(&["doctor"]).contains("whole"), "and the databases are whole");
 
-    // The backup comes back where nobody else can tell the node what happened since.
+    nothing_is_read_from(&mut cluster, backup, &id, &photo).await;
+}
+
+/// Waits until both nodes have said that the blobs are gone, as this desk shows it; who is on the way still
+/// knows what happened, and the area.
+async fn gone_at_both(desk: &Person, id: &str, blobs: [&str; 2], exact: &Value) {
+    for blob in blobs {
+        wait_for("the receipts of both", async || {
+            let (gone, waiting) = confirmed(desk, id, blob).await?;
+            (gone == named(&["San Miguel", "San Joaquín"]) && waiting.is_empty()).then_some(())
+        })
+        .await;
+    }
+    let detail = desk.the(id).await;
+    assert_unreadable(&detail, "at a desk");
+    let left = &detail["incident"];
+    assert_eq!((&left["kind"], &left["status"]), (&json!("robbery"), &json!("on_the_way")));
+    assert!(left["point"].is_object() && left["point"] != *exact && !left["cell"].is_null(), "{left}");
+}
+
+/// The backup comes back where nobody else can tell the node what happened since.
+async fn nothing_is_read_from(cluster: &mut Cluster, backup: &str, id: &str, photo: &str) {
     cluster.kill(SAN_JOAQUIN).await;
     cluster.kill(SAN_MIGUEL).await;
     let _said = cluster[SAN_MIGUEL].cuadra(&["restore", backup, "--replace"]);
     cluster.restart(SAN_MIGUEL).await;
     let ours = cluster[SAN_MIGUEL].operator().await;
-    let restored = ours.the(&id).await;
+    let restored = ours.the(id).await;
     assert_eq!(restored["incident"]["kind"], "robbery", "the incident is in the backup");
     assert_unreadable(&restored, "in the backup");
     assert!(restored["reporter"].is_null(), "{restored}");

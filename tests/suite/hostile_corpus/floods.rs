@@ -248,6 +248,12 @@ async fn incidents(stage: &Stage) -> String {
     let bulk = stage.count_of("SELECT count(*) FROM arrival WHERE peer = ?1 AND bulk", &peer.0);
     assert!(ring <= i64::from(PAGING_INCIDENTS_PER_HOUR_MAX), "{ring} may page people");
     assert!(bulk >= 20, "{bulk} are kept as bulk");
+    // The desk has the last one, and it rings for nobody until a person there takes it up.
+    let shown = stage.desk.the(&last.to_string()).await;
+    assert_eq!(
+        (&shown["incident"]["ringing"], &shown["incident"]["status"]),
+        (&false.into(), &"open".into())
+    );
     format!("{ring} may page people, {bulk} kept as bulk")
 }
 
