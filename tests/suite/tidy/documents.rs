@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::tree::{root, source, sources};
+use super::tree::{Source, root, source, sources};
 
 #[test]
 fn the_licence_is_the_whole_agpl() {
@@ -54,15 +54,15 @@ fn every_script_that_people_are_told_to_run_is_executable() {
 
 #[test]
 fn every_test_that_the_page_of_threats_names_exists() {
-    let page = &super::tree::source("docs/threats.md").text;
+    let page = &source("docs/threats.md").text;
     let (mut named, mut violations) = (0, Vec::new());
     for name in page.split('`').skip(1).step_by(2) {
         let Some((file, test)) = name.split_once(".rs::") else { continue };
         named += 1;
         let file = format!("/{file}.rs");
         let is_there =
-            |source: &&Source| source.path.ends_with(&file) && source.text.contains(&format!("fn {test}("));
-        if !sources().iter().any(|source| is_there(&source)) {
+            |source: &Source| source.path.ends_with(&file) && source.text.contains(&format!("fn {test}("));
+        if !sources().iter().any(is_there) {
             violations.push(format!("docs/threats.md: no test {name}"));
         }
     }
