@@ -42,6 +42,17 @@ pub fn cell_boundary(cell: Cell) -> Vec<Point> {
     index.boundary().iter().filter_map(|corner| Point::from_degrees(corner.lat(), corner.lng())).collect()
 }
 
+/// True if the point lies in one of these cells, of whatever resolution each.
+#[must_use]
+pub fn in_cells(point: Point, cells: &[Cell]) -> bool {
+    let (lat, lon) = point.degrees();
+    let Ok(position) = LatLng::new(lat, lon) else { return false };
+    let holds = |cell: &Cell| {
+        CellIndex::try_from(cell.0).is_ok_and(|index| position.to_cell(index.resolution()) == index)
+    };
+    cells.iter().any(holds)
+}
+
 /// The smallest band that holds `distance_m`: 100, 300 or 1,000 m; `None` beyond.
 #[must_use]
 pub fn distance_band(distance_m: u32) -> Option<u32> {
@@ -84,6 +95,17 @@ mod tests {
         assert_eq!(cell_of(center, 177_335, 30.6), cell);
         assert_eq!(cell_boundary(cell).len(), 6);
         assert_eq!((cell_center(Cell(0)), cell_boundary(Cell(7))), (None, Vec::new()));
+    }
+
+    #[test]
+    fn point_is_in_the_cells_around_it_of_every_resolution() {
+        let fine = cell_of(la_pintana(), 177_335, 30.6);
+        let coarse = cell_of(la_pintana(), 600, 1_000.0);
+        let elsewhere = cell_of(Point::from_degrees(-33.45, -70.66).unwrap(), 177_335, 30.6);
+        for cells in [vec![fine], vec![coarse], vec![Cell(0), elsewhere, fine]] {
+            assert!(in_cells(la_pintana(), &cells), "{cells:?}");
+        }
+        assert!(!in_cells(la_pintana(), &[elsewhere, Cell(7)]));
     }
 
     #[test]

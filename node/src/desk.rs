@@ -24,6 +24,7 @@ mod correct;
 mod duplicates;
 mod erase;
 mod media;
+mod notices;
 mod people;
 mod place;
 mod reach;
@@ -31,12 +32,15 @@ mod refer;
 mod release;
 mod retire;
 mod show;
+mod takeover;
 
 pub use alerts::{FilledAlert, Fix, NewAlert, NewCall};
 pub use answer::Solved;
 pub use media::{Media, MediaError, PictureFault};
+pub use notices::{NewNotice, NewWords};
 pub use people::{FilledHousehold, JoinForm, SignInError, SignedIn};
 pub use reach::Reach;
+pub use takeover::{TakeOver, Vouch};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +85,9 @@ pub enum ActError {
     /// The incident is not in a state in which this can be done, or not by this node.
     #[error("it cannot be done in the state that the incident is in")]
     NotNow,
+    /// Whoever drafted it may not send it too.
+    #[error("a second person has to do this")]
+    SecondPerson,
     /// A field is missing or wrong.
     #[error("the field {0} is missing or wrong")]
     Field(&'static str),

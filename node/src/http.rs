@@ -35,11 +35,13 @@ mod incidents;
 mod lang;
 pub mod limits;
 mod machine;
+mod notices;
 mod origin;
 mod people;
 mod screens;
 pub mod serve;
 mod session;
+mod takeovers;
 
 use counts::Counts;
 use error::{Code, Problem};
@@ -118,6 +120,8 @@ fn api() -> (OpenApiRouter<App>, OpenApiRouter<App>) {
         .merge(alerts::api())
         .merge(incidents::api())
         .merge(acts::api())
+        .merge(takeovers::api())
+        .merge(notices::api())
         .merge(events::api())
         .merge(machine::api())
         .routes(routes!(describe));
@@ -155,6 +159,8 @@ fn router(app: App) -> Router {
         .merge(alerts::forms())
         .merge(incidents::forms())
         .merge(acts::forms())
+        .merge(takeovers::forms())
+        .merge(notices::forms())
         .merge(screens::routes())
         .merge(assets::routes());
     let heavy = Router::from(heavy).merge(alerts::media_forms());

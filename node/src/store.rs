@@ -35,6 +35,7 @@ mod incidents;
 mod keys;
 pub mod limits;
 mod locks;
+mod notices;
 mod people;
 mod proofs;
 mod reader;
@@ -44,6 +45,7 @@ mod schema;
 pub mod seal;
 mod shelf;
 mod spare;
+mod takeovers;
 mod tx;
 mod writer;
 
@@ -58,9 +60,11 @@ pub use events::{Committed, Event, Missed, What};
 pub use fault::{OpenError, WriteError};
 pub use figures::{Figures, FiguresKey, sorted_values};
 pub use incidents::{Asked, IncidentQuery, IncidentRow};
+pub use notices::{DraftFor, DraftRow, NoticeDraft, NoticeRow, NoticeWords};
 pub use people::{CodeFor, HouseholdId, NewPerson, PersonId, PersonRow, Profile, Role, SessionRow};
 pub use reader::Reader;
 pub use retire::RetireCursor;
+pub use takeovers::TakeoverCounts;
 pub use tx::Tx;
 pub use writer::Queue;
 

@@ -5,8 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 mod desk;
+mod notices;
+mod takeovers;
 
 pub use desk::{DisputeView, DuplicatesView, MergedView, ReferralView, RelatedView};
+pub use notices::{AreaView, DraftView, NoticeView, NoticeWordsView, NoticesView, ReachView};
+pub use takeovers::{BatchView, LostNodeView, OfferedHereView, TakeoversView, TargetView, WaitingView};
 
 /// A point on the map, WGS84 degrees.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -237,6 +237,12 @@ impl Cluster {
         self.wiring.lock().expect("no relay panics").carried()
     }
 
+    /// Signs a roster that expels a town and gives it to one node, which learns it at its next start and
+    /// tells the others.
+    pub fn expel(&self, town: Town, told: Town) {
+        roster::expel(self.folder.path(), town.name, &self[told]);
+    }
+
     /// SIGKILL.
     pub async fn kill(&mut self, town: Town) {
         let number = self.number(town);

@@ -55,10 +55,11 @@ impl Scene<'_> {
         if self.row.outcome.is_none() { self.owner_only() } else { Err(ActError::NotNow) }
     }
 
-    /// The offer that waits for this node's answer.
+    /// The offer that waits for this node's answer: of the authority of a lost owner, or of the owner.
     fn offer_to_us(&self) -> Result<EnvelopeId, ActError> {
-        let offer = self.fold.offer.filter(|offer| offer.to == self.us && offer.accept.is_none());
-        offer.map(|offer| offer.envelope).ok_or(ActError::NotNow)
+        let offers = [self.fold.takeover, self.fold.offer].into_iter().flatten();
+        let mut to_us = offers.filter(|offer| offer.to == self.us && offer.accept.is_none());
+        to_us.next().map(|offer| offer.envelope).ok_or(ActError::NotNow)
     }
 
     fn other_member(&self, member: MemberId) -> Result<(), ActError> {
@@ -426,6 +427,7 @@ pub(super) fn fold_of(tx: &Tx<'_>, document: &Document) -> Result<Fold, ActError
     Fold::of(document, &tx.rosters()).ok_or(ActError::NotFound)
 }
 
+/// Writes one operation with its audit row; the envelope.
 pub(super) fn write_one(
     tx: &mut Tx<'_>,
     viewer: Viewer,
@@ -433,7 +435,7 @@ pub(super) fn write_one(
     operation: Operation,
     blob: Option<(BlobClass, StagedBlob)>,
     why: &str,
-) -> Result<(), ActError> {
+) -> Result<EnvelopeId, ActError> {
     let mut blobs = Vec::new();
     if let Some((class, staged)) = blob {
         tx.keep_blob(&staged, None)?;
@@ -447,12 +449,12 @@ pub(super) fn write_one(
     };
     let answers = operation.answers();
     let draft = Draft { operation, blobs, answers, written_at: tx.now() };
-    tx.append(Some(doc), &draft, viewer.person())?;
+    let id = tx.append(Some(doc), &draft, viewer.person())?.id();
     tx.audit(viewer.person(), &entry)?;
-    Ok(())
+    Ok(id)
 }
 
-/// Commits the accept of our last offer, if it is one.
+/// Commits the accept of our last offer, if it is one; as the owner, or as the authority of a lost one.
 pub(crate) fn commit_handoff(tx: &mut Tx<'_>, doc: DocId, commit: &Operation) -> Result<bool, ActError> {
     let document = tx.reader().document(doc)?.ok_or(ActError::NotFound)?;
     let fold = fold_of(tx, &document)?;
@@ -464,7 +466,7 @@ pub(crate) fn commit_handoff(tx: &mut Tx<'_>, doc: DocId, commit: &Operation) ->
     tx.append(Some(doc), &draft, None)?;
     let entry = AuditEntry {
         who: "node".into(),
-        what: "commit".into(),
+        what: commit.name().into(),
         on: doc.to_string(),
         why: "the other node accepted".into(),
     };

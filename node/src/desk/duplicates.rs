@@ -135,7 +135,8 @@ fn absorb_in(
         (!here.fold.absorbed.contains(&duplicate)).then_some(here.by)
     };
     let Some(by) = by else { return Ok(()) };
-    write_one(tx, viewer, doc, Operation::Absorb { document: duplicate, by }, None, "")
+    write_one(tx, viewer, doc, Operation::Absorb { document: duplicate, by }, None, "")?;
+    Ok(())
 }
 
 impl Showing<'_> {

@@ -37,7 +37,9 @@ impl Desk {
     pub async fn reach(&self, event: &Event) -> Result<Reach, ActError> {
         match (event.what, event.doc) {
             (What::Incident, Some(doc)) => Ok(self.reach_of_incident(doc).await?),
-            (What::Incident, None) | (What::Figures | What::Peers, _) => Ok(Reach::Desk),
+            // A mass message is for everybody here.
+            (What::Notice, Some(_)) => Ok(Reach::SignedIn),
+            (What::Incident | What::Notice, None) | (What::Figures | What::Peers, _) => Ok(Reach::Desk),
         }
     }
 

@@ -2,6 +2,8 @@
 //! is well-formed; whether it may be done is for `desk` to say.
 
 pub mod acts;
+pub mod notices;
+pub mod takeovers;
 
 use protocol::ids::MemberId;
 use protocol::kind::{Kind, Urgency};
@@ -30,7 +32,7 @@ impl Fields {
         chosen.map(Some).map_err(|_| Fault { field: name, why: Why::Wrong })
     }
 
-    fn member(&self, name: &'static str) -> Result<MemberId, Fault> {
+    pub(super) fn member(&self, name: &'static str) -> Result<MemberId, Fault> {
         Self::required(name, self.id(name)?).map(MemberId)
     }
 }
@@ -72,7 +74,7 @@ fn reopen_names() -> Object {
     names(ReopenReason::ALL)
 }
 
-fn handoff_names() -> Object {
+pub(super) fn handoff_names() -> Object {
     names(HandoffReason::ALL)
 }
 

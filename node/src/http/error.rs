@@ -50,6 +50,8 @@ pub enum Code {
     Timeout,
     /// It cannot be done in the state that the incident is in now.
     NotNow,
+    /// Whoever drafted it may not send it too.
+    SecondPerson,
     /// This node does not write in that incident for now: it was restored, or has a twin.
     Locked,
     /// The file is not a picture that we can read, or has too many pixels.
@@ -66,7 +68,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 18] = [
+    pub const ALL: [Code; 19] = [
         Code::Malformed,
         Code::Field,
         Code::MediaType,
@@ -79,6 +81,7 @@ impl Code {
         Code::Method,
         Code::Timeout,
         Code::NotNow,
+        Code::SecondPerson,
         Code::Locked,
         Code::Picture,
         Code::TooManyStreams,
@@ -100,7 +103,7 @@ impl Code {
             Code::NotFound => StatusCode::NOT_FOUND,
             Code::Method => StatusCode::METHOD_NOT_ALLOWED,
             Code::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Code::NotNow | Code::Locked => StatusCode::CONFLICT,
+            Code::NotNow | Code::SecondPerson | Code::Locked => StatusCode::CONFLICT,
             Code::TooManyStreams => StatusCode::TOO_MANY_REQUESTS,
             Code::StoreFull => StatusCode::INSUFFICIENT_STORAGE,
             Code::StoreFailed => StatusCode::SERVICE_UNAVAILABLE,
@@ -138,6 +141,7 @@ impl Code {
             Code::Method => "method",
             Code::Timeout => "timeout",
             Code::NotNow => "not_now",
+            Code::SecondPerson => "second_person",
             Code::Locked => "locked",
             Code::Picture => "picture",
             Code::TooManyStreams => "too_many_streams",
@@ -223,6 +227,7 @@ impl From<ActError> for Problem {
             ActError::NotFound => Self::new(Code::NotFound),
             ActError::NotForYou => Self::new(Code::NotForYou),
             ActError::NotNow => Self::new(Code::NotNow),
+            ActError::SecondPerson => Self::new(Code::SecondPerson),
             ActError::Field(field) => Fault { field, why: Why::Wrong }.into(),
             ActError::Rules(
                 SealError::Locked(_) | SealError::Proven | SealError::Behind | SealError::Generations,
@@ -356,6 +361,7 @@ impl Problem {
             who: None,
             path: path.to_owned(),
             now_ms: now_ms(),
+            notices: Vec::new(),
             fresh: hex::encode(super::fresh_id()),
         };
         (self.code.status(), Html(pages::error(&chrome, self.code.name()))).into_response()

@@ -34,7 +34,7 @@ struct After {
     after: Option<u64>,
 }
 
-/// The event stream (`text/event-stream`): `incident` with `{"id"}`, `figures`, `peers`, and `reload`
+/// The event stream (`text/event-stream`): `incident` and `notice` with `{"id"}`, `figures`, `peers`, and `reload`
 /// when too much was missed. The id of each is its number; any number can be gone on from.
 #[utoipa::path(get, path = "/api/v1/events", tag = "events", params(After,
     ("Last-Event-ID" = Option<u64>, Header, description = "Number of the last event that was received")), responses(
@@ -114,6 +114,7 @@ async fn told(desk: &Desk, event: Event) -> Result<Told<Reach>, Problem> {
     let public = match what {
         // Where figures are public, an incident is a figure that changed: its id says nothing there.
         What::Incident | What::Figures => Some(frame(number, What::Figures.name(), "{}")),
+        What::Notice => doc.map(|_| frame(number, What::Notice.name(), "{}")),
         What::Peers => None,
     };
     Ok(Told { number, full: frame(number, what.name(), &data), public, reach })

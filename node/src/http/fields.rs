@@ -131,6 +131,20 @@ impl Fields {
         bytes.try_into().map(Some).map_err(|_| wrong)
     }
 
+    /// A whole number, in JSON or in digits.
+    ///
+    /// # Errors
+    /// If it is not that.
+    pub fn whole(&self, name: &'static str) -> Result<Option<u64>, Fault> {
+        let wrong = Fault { field: name, why: Why::Wrong };
+        match self.value(name) {
+            None => Ok(None),
+            Some(Value::Number(number)) => number.as_u64().map(Some).ok_or(wrong),
+            Some(Value::String(digits)) => digits.trim().parse().map(Some).map_err(|_| wrong),
+            Some(Value::Bool(_) | Value::Array(_) | Value::Object(_) | Value::Null) => Err(wrong),
+        }
+    }
+
     /// Several ids: a list in JSON, one in a form.
     ///
     /// # Errors

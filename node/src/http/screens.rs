@@ -46,6 +46,11 @@ impl FromRequestParts<App> for Frame {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let viewer = Maybe::from_request_parts(parts, app).await?.viewer();
         let node = app.desk.node();
+        // A page that cannot say what everybody is told still has its SOS.
+        let notices = app.desk.active_notices(viewer).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "notices could not be read for a page");
+            Vec::new()
+        });
         app.front.show(&node);
         let path = parts.extensions.get::<OriginalUri>().map_or(parts.uri.path(), |uri| uri.path());
         let chrome = Chrome {
@@ -55,6 +60,7 @@ impl FromRequestParts<App> for Frame {
             // Without the query, which may hold a code.
             path: path.to_owned(),
             now_ms: app.desk.store().now().0,
+            notices,
             fresh: hex::encode(fresh_id()),
         };
         Ok(Self { chrome, viewer })

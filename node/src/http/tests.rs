@@ -11,6 +11,7 @@ use tower::ServiceExt as _;
 use super::*;
 use crate::pages::Lang;
 
+mod above;
 mod acts;
 mod api;
 mod layers;

@@ -4,7 +4,7 @@ use super::chart::{self, Bar};
 use super::format;
 use super::icons;
 use super::lang::{self, Lang};
-use crate::views::{DayCount, IncidentDetailView, NodeView, WhoView};
+use crate::views::{DayCount, IncidentDetailView, NodeView, NoticeView, WhoView};
 use protocol::kind::{KINDS, Service, Urgency};
 use protocol::operation::{Disputed, Outcome};
 use std::borrow::Borrow;
@@ -23,6 +23,8 @@ pub struct Chrome {
     pub path: String,
     /// Now, for ages.
     pub now_ms: u64,
+    /// What everybody is told now at this node, the pressing ones first.
+    pub notices: Vec<NoticeView>,
     /// 32 random bytes in hex, made for this page: the id of an alert sent from its plain form, so
     /// that sending the form twice makes one alert.
     pub fresh: String,
@@ -109,6 +111,11 @@ impl Chrome {
     #[must_use]
     pub fn clock(&self, at_ms: impl Borrow<u64>) -> String {
         format::clock(*at_ms.borrow(), self.now_ms)
+    }
+    /// A time as a form's field of date and time takes it; now if there is none.
+    #[must_use]
+    pub fn local_input(&self, at_ms: impl Borrow<Option<u64>>) -> String {
+        format::local_input(at_ms.borrow().unwrap_or(self.now_ms))
     }
     /// A time to the second.
     #[must_use]

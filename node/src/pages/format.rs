@@ -105,6 +105,12 @@ pub fn clock(at_ms: u64, now_ms: u64) -> String {
     }
 }
 
+/// A time as `input type="datetime-local"` takes it: `2026-11-23T12:03`.
+#[must_use]
+pub fn local_input(at_ms: u64) -> String {
+    zoned(at_ms).strftime("%Y-%m-%dT%H:%M").to_string()
+}
+
 /// The time of day to the second: `12:03:22`.
 #[must_use]
 pub fn clock_seconds(at_ms: u64) -> String {
@@ -141,6 +147,7 @@ mod tests {
         assert_eq!(clock(NOON - 86_400_000, NOON), "22-11 12:03");
         assert_eq!(clock(NOON - 365 * 86_400_000, NOON), "23-11-2025 12:03");
         assert_eq!(machine_time(NOON), "2026-11-23T12:03:22-03:00");
+        assert_eq!(local_input(NOON), "2026-11-23T12:03");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use protocol::kind::{KINDS, Kind, Urgency};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-fn render(page: &impl Template) -> String {
+pub(super) fn render(page: &impl Template) -> String {
     page.render().expect("writing to a string does not fail")
 }
 

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+mod above;
 mod samples;
 
 fn folder(name: &str) -> PathBuf {
@@ -31,7 +32,7 @@ fn sources(name: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Families whose keys are put together from a code; the rest of the key is not in the sources.
-const FAMILIES: [&str; 23] = [
+const FAMILIES: [&str; 26] = [
     "kind.",
     "status.",
     "step.",
@@ -55,6 +56,9 @@ const FAMILIES: [&str; 23] = [
     "problem.",
     "lang.",
     "measure.",
+    "lost.",
+    "target.",
+    "draft.",
 ];
 
 /// Keys named in templates, in the pages' code and in islands: any quoted string that looks like one.
@@ -159,7 +163,7 @@ fn words_stay_calm() {
 fn every_page() -> Vec<(String, String)> {
     let mut pages = Vec::new();
     for lang in Lang::ALL {
-        for (name, html) in samples::pages(lang) {
+        for (name, html) in samples::pages(lang).into_iter().chain(above::pages(lang)) {
             pages.push((format!("{name}.{}", lang.tag()), html));
         }
     }

@@ -233,7 +233,7 @@ impl Carrier {
         let staged = self.desk.store().stage(fetched.salt, fetched.content.to_vec()).await?;
         let keep = move |tx: &mut Tx<'_>| -> Result<(), WriteError> {
             tx.keep_blob(&staged, Some(doc))?;
-            tx.event(store::What::Incident, Some(doc))
+            tx.event_about(doc)
         };
         self.desk.store().write(Queue::Bulk, keep).await?;
         Ok(())

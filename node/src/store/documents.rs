@@ -12,6 +12,7 @@ use protocol::digest::Fingerprint;
 use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
 use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
+use protocol::kind::Urgency;
 use protocol::limits::{PAGING_INCIDENTS_PER_HOUR_MAX, RING_AGE_MS_MAX};
 use protocol::operation::{Class, Open, Operation};
 use protocol::replica::due_peers;
@@ -269,7 +270,11 @@ impl Tx<'_> {
         self.derive(doc, document)?;
         self.set_due(doc, document)?;
         self.failpoint("event")?;
-        let what = if class_of(document) == Class::Incident { What::Incident } else { What::Figures };
+        let what = match class_of(document) {
+            Class::Incident => What::Incident,
+            Class::Notice => What::Notice,
+            Class::Summary => What::Figures,
+        };
         self.event(what, Some(doc))
     }
 
@@ -373,7 +378,7 @@ impl Tx<'_> {
         match class {
             Class::Incident => self.derive_incident(doc, document, &rosters),
             Class::Summary => self.derive_figures(document, &rosters),
-            Class::Notice => Ok(()),
+            Class::Notice => self.derive_notice(doc, document, &rosters),
         }
     }
 
@@ -477,7 +482,12 @@ pub(super) fn class_of(document: &Document) -> Class {
 }
 
 fn is_urgent(document: &Document) -> bool {
-    document.genesis().and_then(opening).is_some_and(|open| open.urgency.rings())
+    let genesis = document.genesis();
+    let of_notice = genesis.and_then(|genesis| {
+        if let Operation::NoticeOpen(notice) = genesis.operation() { Some(notice.urgency) } else { None }
+    });
+    let of_incident = genesis.and_then(opening).map(|open| open.urgency);
+    of_notice.or(of_incident).is_some_and(Urgency::rings)
 }
 
 fn opening(envelope: &AdmittedEnvelope) -> Option<&Open> {

@@ -20,6 +20,8 @@ pub enum What {
     Figures,
     /// The roster changed.
     Peers,
+    /// A mass message was sent, changed or taken back; without a document, a draft of one.
+    Notice,
 }
 
 impl What {
@@ -30,11 +32,14 @@ impl What {
             What::Incident => "incident",
             What::Figures => "figures",
             What::Peers => "peers",
+            What::Notice => "notice",
         }
     }
 
     fn by_name(name: &str) -> Option<What> {
-        [What::Incident, What::Figures, What::Peers].into_iter().find(|what| what.name() == name)
+        [What::Incident, What::Figures, What::Peers, What::Notice]
+            .into_iter()
+            .find(|what| what.name() == name)
     }
 }
 

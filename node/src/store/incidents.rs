@@ -157,11 +157,11 @@ impl Tx<'_> {
             "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact,
                 source, opened_ms, period, day, author, owner, answering, offered_to, accepted, step,
                 outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms, takes_over,
-                place_words, nonce, asked, closed_ms, retired)
+                place_words, nonce, asked, closed_ms, retired, takeover_to, took_over, unconfirmed)
              VALUES (:doc, :envelope, :kind, :urgency, :code, :cell, :lat, :lon, :exact,
                 :source, :opened, :period, :day, :author, :owner, :answering, :offered, :accepted, :step,
                 :outcome, :closed_period, :claimed, :touched, :seen, :crews, :words, :changed, :takes_over,
-                :place_words, :nonce, :asked, :closed_ms, :retired)",
+                :place_words, :nonce, :asked, :closed_ms, :retired, :takeover_to, :took_over, :unconfirmed)",
         )?
         .execute(named_params! {
             ":doc": doc.0,
@@ -197,6 +197,9 @@ impl Tx<'_> {
             ":asked": self.reader().asked(&fold)? as u8,
             ":closed_ms": closed_at.map(millis),
             ":retired": fold.retired.is_some(),
+            ":takeover_to": taken_over_to(&fold).map(|member| member.0),
+            ":took_over": took_over(document, us),
+            ":unconfirmed": u32::try_from(fold.unconfirmed.len()).unwrap_or(u32::MAX),
         })?;
         let mut member =
             db.prepare_cached("INSERT OR IGNORE INTO incident_member (doc, member) VALUES (?1, ?2)")?;
@@ -215,9 +218,21 @@ fn place_words(document: &Document, genesis: &AdmittedEnvelope, matter: &Matter)
     placed.header().blobs.first().map(|blob| blob.id)
 }
 
-/// To whom it is offered and who has not answered. The genesis offers too.
+/// To whom it is offered and who has not answered: by the authority of a lost owner, or by the owner. The
+/// genesis offers too.
 fn offered(fold: &Fold) -> Option<MemberId> {
-    fold.offer.filter(|offer| offer.accept.is_none()).map(|offer| offer.to)
+    let by_owner = fold.offer.filter(|offer| offer.accept.is_none()).map(|offer| offer.to);
+    taken_over_to(fold).or(by_owner)
+}
+
+fn taken_over_to(fold: &Fold) -> Option<MemberId> {
+    fold.takeover.filter(|offer| offer.accept.is_none()).map(|offer| offer.to)
+}
+
+/// True if this node, as the authority, has taken it over from somebody.
+fn took_over(document: &Document, us: MemberId) -> bool {
+    let commits = |e: &AdmittedEnvelope| matches!(e.operation(), Operation::TakeoverCommit { .. });
+    document.envelopes().any(|e| e.header().author == us && commits(e))
 }
 
 /// When the close that counts was written.

@@ -58,6 +58,26 @@ pub const DIGEST_DIGITS_KEPT: usize = 4;
 pub const DIGEST_PLACES_AT_ONCE: usize = 256;
 /// How long changes are gathered before the hashes above them are made anew, in ms.
 pub const DIGEST_REFRESH_MS: u64 = 5_000;
+/// Incidents of a lost node that are offered, answered or sealed in one job, so that alerts wait for no more
+/// than that. More: the next job.
+pub const TAKEOVERS_AT_ONCE: usize = 32;
+/// Incidents that one request offers, answers or seals. More: what is left is shown, with the button to go on.
+pub const TAKEOVERS_PER_REQUEST_MAX: usize = 256;
+/// Open incidents of a lost node that its page lists. More: counted and not listed.
+pub const TAKEOVERS_LISTED_MAX: usize = 100;
+/// Mass messages read for one answer. More: the ones of least concern are left out.
+pub const NOTICES_READ_MAX: usize = 100;
+/// Words of a mass message in one language, in bytes as they are kept. Larger: not shown.
+pub const NOTICE_WORDS_BYTES_MAX: i64 = 16 * 1024;
+/// The headline of a mass message, in characters: what fits on a locked screen. Longer: refused; of another
+/// node's, cut off.
+pub const NOTICE_HEADLINE_CHARS_MAX: usize = 90;
+/// The rest of its words in one language, in characters. Longer: refused; of another node's, cut off.
+pub const NOTICE_TEXT_CHARS_MAX: usize = 1_000;
+/// For how many hours a mass message may say something: a week. Longer: refused; it can be prolonged.
+pub const NOTICE_HOURS_MAX: u32 = 7 * 24;
+/// Drafts of mass messages that wait for a second person. More: refused until one is decided.
+pub const NOTICE_DRAFTS_MAX: usize = 20;
 /// Blobs whose erasure is finished in one round. More: the next round.
 pub const ERASURES_AT_ONCE: usize = 1_024;
 /// Incidents that are looked at for ones that may be the same, on either side in time. More: further ones

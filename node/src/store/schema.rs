@@ -15,6 +15,8 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0006.sql"),
     include_str!("schema/node_0007.sql"),
     include_str!("schema/node_0008.sql"),
+    include_str!("schema/node_0009.sql"),
+    include_str!("schema/node_0010.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
@@ -23,6 +25,7 @@ pub(super) const DERIVED: &[&str] = &[
     "figure",
     "figure_head",
     "figure_day",
+    "notice",
     "incident_under",
     "incident_absorbed",
     "incident_link",

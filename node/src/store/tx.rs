@@ -195,6 +195,12 @@ impl Tx<'_> {
         &self.writing.shared
     }
 
+    /// As [`Tx::event`], about a document of whatever class.
+    pub fn event_about(&mut self, doc: DocId) -> Result<(), WriteError> {
+        let notice = self.reader().notice(doc)?.is_some();
+        self.event(if notice { What::Notice } else { What::Incident }, Some(doc))
+    }
+
     /// Numbers an event and tells it to who listens, once committed.
     pub fn event(&mut self, what: What, doc: Option<DocId>) -> Result<(), WriteError> {
         let number = {

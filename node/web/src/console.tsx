@@ -7,7 +7,7 @@ import { calling, open, reload, show } from "./desk";
 import { leaveForms } from "./forms";
 import { IncidentPane } from "./incident";
 import { Help, listen } from "./keys";
-import { live, onChange } from "./live";
+import { keepFresh, live, onChange } from "./live";
 import { t } from "./page";
 import { Queue } from "./queue";
 import { ring } from "./ring";
@@ -63,6 +63,7 @@ if (root) {
   listen({ open: () => (helping.value = true), shown: () => helping.value });
   ring();
   onChange(() => void reload());
+  keepFresh();
   if (location.hash === "#call") calling.value = true;
   else if (location.hash.length > 1) void show(location.hash.slice(1));
 }

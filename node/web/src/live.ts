@@ -5,7 +5,7 @@ import { now, page, t } from "./page";
 
 type Listener = (event: string) => void;
 const listeners = new Set<Listener>();
-const EVENTS = ["incident", "figures", "peers", "reload"];
+const EVENTS = ["incident", "figures", "peers", "notice", "reload"];
 /** A break shorter than this is not worth alarming anybody. */
 const QUIET_MS = 4_000;
 const PING_MS = 10_000;
@@ -126,6 +126,17 @@ function tick(): void {
     const words = age(Number(time.dataset["at"]));
     if (part && part.textContent !== words) part.textContent = words;
   }
+  // What has ended is not said any more, also where no event comes.
+  for (const notice of document.querySelectorAll<HTMLElement>("[data-until]"))
+    notice.hidden ||= Number(notice.dataset["until"]) <= now();
+}
+
+/** Keeps the page current: its own parts at every event, a page without any at what everybody is told. */
+export function keepFresh(): void {
+  const own = document.querySelector("[data-live]:not(#notices)") !== null;
+  onChange((event) => {
+    if (own || event === "notice" || event === "reload" || event === "again") refresh();
+  });
 }
 
 /** Starts all of it. Without a session there is no stream to listen to. */

@@ -2,7 +2,7 @@
 import { render } from "preact";
 import { Box } from "./box";
 import { enterForm, leaveForms, photoForm, reportForm } from "./forms";
-import { live, onChange, refresh } from "./live";
+import { keepFresh, live } from "./live";
 import { resume } from "./outbox";
 import { locateForms } from "./place";
 import { sos } from "./sos";
@@ -16,7 +16,7 @@ photoForm();
 enterForm();
 leaveForms();
 locateForms();
-if (document.querySelector("[data-live]")) onChange(() => refresh());
+keepFresh();
 live();
 document.querySelector<HTMLElement>("[data-focus]")?.focus();
 if ("serviceWorker" in navigator) void navigator.serviceWorker.register("/sw.js").catch(() => undefined);

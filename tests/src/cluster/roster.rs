@@ -119,3 +119,17 @@ pub fn found(folder: &Path, nodes: &[Node]) {
         let _said = cuadra(&node.folder, &arguments);
     }
 }
+
+/// Signs the version that expels a member, with two of the root keys, and hands it to one node.
+pub fn expel(folder: &Path, name: &str, told: &Node) {
+    let office = folder.join("root-keys");
+    let roster = office.join("federation.roster").display().to_string();
+    let _said = cuadra(folder, &["roster", "expel", name, "--roster", &roster]);
+    for key in ["root-1.key", "root-2.key"] {
+        let key = office.join(key).display().to_string();
+        let _said = cuadra(folder, &["roster", "sign", "--roster", &roster, "--key", &key]);
+    }
+    let said = cuadra(folder, &["roster", "show", &roster]);
+    let federation = said.split_whitespace().nth(1).expect("it names the federation").to_owned();
+    let _said = cuadra(&told.folder, &["join", &roster, "--federation", &federation]);
+}

@@ -293,7 +293,8 @@ impl Showing<'_> {
                 if ours && !open {
                     may.push("reopen".into());
                 }
-                if fold.offer.is_some_and(|offer| offer.to == us && offer.accept.is_none()) {
+                let mut offers = [fold.takeover, fold.offer].into_iter().flatten();
+                if offers.any(|offer| offer.to == us && offer.accept.is_none()) {
                     may.extend(["accept", "decline"].map(str::to_owned));
                 }
                 if open {

@@ -2,10 +2,10 @@
 
 use super::*;
 
-const NOW: u64 = 1_795_446_202_000;
-const HOSTILE: &str = "<img src=x onerror=alert(1)></script><script>alert(1)</script>";
+pub(super) const NOW: u64 = 1_795_446_202_000;
+pub(super) const HOSTILE: &str = "<img src=x onerror=alert(1)></script><script>alert(1)</script>";
 
-fn chrome(lang: Lang, path: &str, roles: &[&str], who: Option<WhoView>) -> Chrome {
+pub(super) fn chrome(lang: Lang, path: &str, roles: &[&str], who: Option<WhoView>) -> Chrome {
     let node = NodeView {
         id: "a1".repeat(16),
         name: if roles.contains(&"aggregator") { "Prefectura Sur" } else { "La Pintana" }.to_owned(),
@@ -20,10 +20,18 @@ fn chrome(lang: Lang, path: &str, roles: &[&str], who: Option<WhoView>) -> Chrom
         invented_places: true,
         writes: "everywhere".into(),
     };
-    Chrome { lang, node, who, path: path.to_owned(), now_ms: NOW, fresh: "5e".repeat(32) }
+    Chrome {
+        lang,
+        node,
+        who,
+        path: path.to_owned(),
+        now_ms: NOW,
+        notices: Vec::new(),
+        fresh: "5e".repeat(32),
+    }
 }
 
-fn resident() -> Option<WhoView> {
+pub(super) fn resident() -> Option<WhoView> {
     Some(WhoView::Resident {
         id: 7,
         name: "Rosa".to_owned(),
@@ -32,7 +40,7 @@ fn resident() -> Option<WhoView> {
     })
 }
 
-fn operator() -> Option<WhoView> {
+pub(super) fn operator() -> Option<WhoView> {
     Some(WhoView::Operator { id: 1, name: "Turno noche".to_owned() })
 }
 
@@ -72,7 +80,7 @@ fn incident(number: u64, kind: &str, status: &str, minutes: u64) -> IncidentView
     }
 }
 
-fn queue() -> Vec<IncidentView> {
+pub(super) fn queue() -> Vec<IncidentView> {
     let mut queue = vec![
         incident(1, "sos", "open", 1),
         incident(2, "fire", "open", 3),
