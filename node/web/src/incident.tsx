@@ -6,7 +6,7 @@ import { Icon } from "./icon";
 import { Choose, Do, Line, choices, nodes } from "./line";
 import { t, word } from "./page";
 import { Status } from "./queue";
-import { Correct, RelatedParts } from "./related";
+import { Correct, RelatedNotes, RelatedParts } from "./related";
 import { When } from "./when";
 
 const CREW = "cuadra.crew";
@@ -307,8 +307,9 @@ export function IncidentPane() {
       <p class="said-now" role="status">
         {said.value}
       </p>
-      <RelatedParts d={d} />
+      <RelatedNotes d={d} />
       <Actions d={d} />
+      <RelatedParts d={d} />
       <Reporter d={d} />
       <Forms d={d} />
       <Correct d={d} />

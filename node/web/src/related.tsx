@@ -132,7 +132,8 @@ function Duplicates({ d }: { d: Detail }) {
   );
 }
 
-export function RelatedParts({ d }: { d: Detail }) {
+/** What comes before everything else: that it is shown elsewhere, or ended. */
+export function RelatedNotes({ d }: { d: Detail }) {
   return (
     <>
       {d.merged && (
@@ -148,6 +149,13 @@ export function RelatedParts({ d }: { d: Detail }) {
         </p>
       )}
       {d.retired && <p class="note">{t("related.retired")}</p>}
+    </>
+  );
+}
+
+export function RelatedParts({ d }: { d: Detail }) {
+  return (
+    <>
       {d.disputes.length > 0 && (
         <section class="related" aria-labelledby="disputes-title">
           <h3 id="disputes-title">{t("related.disputes")}</h3>
