@@ -54,7 +54,7 @@ fn told_to(sent: &[Sent], n: MemberId, message: &Message) -> bool {
 #[test]
 fn who_is_out_by_a_proof_is_shown_it_also_by_those_who_hold_all_that_it_holds() {
     let case = let_in();
-    let mut knows = case.bench(1, &[0, 2]);
+    let mut knows = case.bench(1, &[0, 2, 3]);
     knows.say(0, body(&case.believes));
     knows.say(0, body(std::slice::from_ref(&case.fork)));
     let (doc, [.., invited]) = (case.doc(), &case.believes);
