@@ -56,7 +56,10 @@ impl Filed {
     /// released once. Nobody can be made to un-see that, also where the release has no effect any more.
     #[must_use]
     pub fn may_keep_blob(&self, audience: &Audience, member: &MemberId, blob: &BlobRef) -> bool {
-        let releases = |e: &AdmittedEnvelope| matches!(e.operation(), Operation::Release { blobs } if blobs.contains(&blob.id));
+        let releases = |envelope: &AdmittedEnvelope| {
+            let Operation::Release { blobs } = envelope.operation() else { return false };
+            blobs.contains(&blob.id)
+        };
         let kept = || audience.entitled(member) && self.document.held().any(releases);
         self.entitled_by(audience, member, blob) || (!self.fold.redacted.contains_key(&blob.id) && kept())
     }

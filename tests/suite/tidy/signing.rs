@@ -9,12 +9,13 @@ use super::check;
 use super::tree::sources_under;
 
 /// Where product code signs, and what.
-const SIGNS: [(&str, &str); 5] = [
+const SIGNS: [(&str, &str); 6] = [
     ("protocol/src/author.rs", "an envelope that it has laid out from a typed operation"),
     ("protocol/src/contact.rs", "the node's own contact record"),
     ("protocol/src/roster/signed.rs", "a roster, with a root key that a person holds"),
     ("node/src/cli/roster.rs", "the same, from the command line"),
     ("node/src/cli/request.rs", "the node's own request to join"),
+    ("node/src/cli/rotation.rs", "the node's own request for new keys, with each key that it holds"),
 ];
 /// What only tests, fuzz targets and the simulator contain.
 const NOT_SHIPPED: [&str; 3] = ["protocol/src/fixture.rs", "protocol/src/targets/", "protocol/src/sim/"];
