@@ -73,6 +73,7 @@ mod tests {
                 ballast_bytes: 1,
                 backups: "b".into(),
                 retention_days: NonZeroU32::MIN,
+                retired_days: NonZeroU32::MIN,
             },
             limits: Limits {
                 photo_bytes_max: NonZeroU64::MIN,

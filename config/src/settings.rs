@@ -159,6 +159,8 @@ pub struct Storage {
     /// Days after which a closed incident of this node ends for good; then its words, places and photos
     /// may be dropped everywhere.
     pub retention_days: NonZeroU32,
+    /// Days for which this node keeps the contents of an incident after it ended for good, its own or another's.
+    pub retired_days: NonZeroU32,
 }
 
 /// `[limits]`: the few limits that an operator may set. All others are fixed in the program.
@@ -273,6 +275,7 @@ impl Default for Storage {
             ballast_bytes: 64 * 1024 * 1024,
             backups: PathBuf::from("backups"),
             retention_days: const { NonZeroU32::new(5 * 365).expect("not zero") },
+            retired_days: const { NonZeroU32::new(365).expect("not zero") },
         }
     }
 }

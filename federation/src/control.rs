@@ -194,6 +194,7 @@ pub(crate) async fn read_all(
             | Message::Have(_)
             | Message::Want(_)
             | Message::Answer(_)
+            | Message::Gone(_)
             | Message::Proof(_)
             | Message::DigestRoot(_)
             | Message::DigestChildren(_)

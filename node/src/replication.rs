@@ -73,7 +73,7 @@ impl Bridge {
     pub fn new(store: Store, contacts: Contacts, gauges: Arc<ReplicationGauges>) -> (Self, Works) {
         let (works, queue) = mpsc::unbounded_channel();
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let replica = Replica::new(store.member(), store.rosters().as_ref().clone());
+        let replica = replica_of(&store);
         let shelf = NodeShelf::new(store.clone(), contacts);
         let out = VecDeque::new();
         let bridge = Self { store, replica, shelf, out, works, in_flight: in_flight.clone(), gauges };
@@ -91,6 +91,9 @@ impl Bridge {
             }
             work @ (ReplicaOutput::Store { .. }
             | ReplicaOutput::RecordRefusal { .. }
+            | ReplicaOutput::Hold(_)
+            | ReplicaOutput::LetGo { .. }
+            | ReplicaOutput::NoteGone { .. }
             | ReplicaOutput::Blame { .. }
             | ReplicaOutput::ClearDue { .. }
             | ReplicaOutput::SetDue { .. }
@@ -111,6 +114,10 @@ impl Bridge {
             }
         }
     }
+}
+
+fn replica_of(store: &Store) -> Replica {
+    Replica::new(store.member(), store.rosters().as_ref().clone()).knowing(store.rules())
 }
 
 impl Core for Bridge {
@@ -165,7 +172,7 @@ impl Core for Bridge {
 
     fn restart(&mut self) {
         // What it knew of peers is in the store or comes again; what it asked for is carried out still.
-        self.replica = Replica::new(self.store.member(), self.store.rosters().as_ref().clone());
+        self.replica = replica_of(&self.store);
         self.out.clear();
     }
 

@@ -143,6 +143,7 @@ impl Replication {
         tasks.spawn(self.carrier.clone().tell_written(stopping.clone()));
         tasks.spawn(self.carrier.clone().tell_rosters(stopping.clone()));
         tasks.spawn(self.carrier.clone().keep_digests(stopping.clone()));
+        tasks.spawn(self.carrier.clone().drop_retired(stopping.clone()));
         tasks.spawn(self.carrier.tell_peers(stopping.clone()));
         tasks.spawn(look_for_rosters(self.rosters, stopping.clone()));
     }

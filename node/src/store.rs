@@ -10,9 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
-use protocol::envelope::AdmittedEnvelope;
+use protocol::envelope::{AdmittedEnvelope, RULES_VERSION};
 use protocol::ids::{Incarnation, MemberId, Millis};
-use protocol::roster::RosterChain;
+use protocol::roster::{Roster, RosterChain};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::{broadcast, watch};
@@ -31,6 +31,7 @@ mod erasure;
 mod events;
 mod fault;
 mod figures;
+mod held;
 mod incidents;
 mod keys;
 pub mod limits;
@@ -40,6 +41,7 @@ mod people;
 mod proofs;
 mod reader;
 mod rebuild;
+mod retention;
 mod retire;
 mod schema;
 pub mod seal;
@@ -59,6 +61,7 @@ pub use documents::{AppendError, Arrival, Taken};
 pub use events::{Committed, Event, Missed, What};
 pub use fault::{OpenError, WriteError};
 pub use figures::{Figures, FiguresKey, sorted_values};
+pub use held::HeldIncident;
 pub use incidents::{Asked, IncidentQuery, IncidentRow};
 pub use notices::{DraftFor, DraftRow, NoticeDraft, NoticeRow, NoticeWords};
 pub use people::{CodeFor, HouseholdId, NewPerson, PersonId, PersonRow, Profile, Role, SessionRow};
@@ -127,6 +130,8 @@ pub(crate) struct Shared {
     pub(crate) audit: Key,
     /// This node.
     pub(crate) member: MemberId,
+    /// The newest rules that this release knows.
+    pub(crate) rules: u16,
     /// The roster chain in force.
     pub(crate) rosters: RwLock<Arc<RosterChain>>,
     /// Every envelope key that this node holds; the roster says which of them signs.
@@ -148,10 +153,10 @@ impl Shared {
         self.rosters.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What this node signs with under these rosters; none if it holds no active key.
-    pub(crate) fn hand(&self, rosters: &RosterChain, incarnation: Incarnation) -> Option<Hand> {
+    /// What this node signs with under this roster; none if it holds no active key.
+    pub(crate) fn hand(&self, roster: &Roster, incarnation: Incarnation) -> Option<Hand> {
         let held = self.own_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Hand::under(rosters.head(), self.member, &held, incarnation)
+        Hand::under(roster, self.member, &held, incarnation)
     }
 }
 
@@ -209,6 +214,11 @@ impl Drop for Beside {
 impl Store {
     /// Opens the folder, takes missing migrations and starts the writer. Blocks.
     pub fn open(opening: Opening) -> Result<Store, OpenError> {
+        Self::open_knowing(opening, RULES_VERSION)
+    }
+
+    /// As [`Store::open`], by a release whose newest rules are `rules`.
+    pub fn open_knowing(opening: Opening, rules: u16) -> Result<Store, OpenError> {
         check_sqlite_version(rusqlite::version())?;
         let Opening { folder, clock, hand, rosters, time_zone, ballast_bytes, pages_max } = opening;
         let pages_max = pages_max.or_else(|| std::env::var(PAGES_MAX_VARIABLE).ok()?.parse().ok());
@@ -227,6 +237,7 @@ impl Store {
             reporter: keys.secret_or_fresh("reporter")?,
             audit: keys.secret_or_fresh("audit")?,
             member: hand.member,
+            rules,
             rosters: RwLock::new(Arc::new(rosters)),
             own_keys: RwLock::new(Arc::new([hand.key])),
             gravest: locks::Gravest::default(),
@@ -368,7 +379,7 @@ impl Store {
     /// key.
     #[must_use]
     pub fn hand(&self, incarnation: Incarnation) -> Option<Hand> {
-        self.inner.shared.hand(&self.rosters(), incarnation)
+        self.inner.shared.hand(self.rosters().head(), incarnation)
     }
 
     /// Puts a newer roster chain in force and brings everything that hangs on it up to date, a few

@@ -115,8 +115,13 @@ pub struct IncidentView {
     pub id: String,
     /// Short number for speech, from the id: four letters or digits.
     pub short: String,
-    /// The kind's name.
+    /// The kind's name; `unknown` where a newer version of the program wrote it.
     pub kind: String,
+    /// Whether this node can show all of it: `here`; `newer` (a newer version of the program wrote it, and
+    /// this one can read no more of it than this row); for one incident in full also `dropped` (its contents
+    /// were dropped here after their retention) and `incomplete` (another node has dropped them, so that
+    /// something may be missing).
+    pub contents: String,
     /// `low`, `normal`, `high`, `emergency`.
     pub urgency: String,
     /// Jurisdiction code of the place (`CL-13130`, or `outside`).

@@ -7,7 +7,7 @@
 mod scene;
 
 use crate::document::Document;
-use crate::envelope::{AdmittedEnvelope, BlobClass, Header, RULES_VERSION, VerifiedEnvelope};
+use crate::envelope::{AdmittedEnvelope, BlobClass, Header, VerifiedEnvelope};
 use crate::ids::{Code, EnvelopeId, FederationId, MemberId, RosterHash};
 use crate::operation::{Notice, Open, Operation, Summary};
 use crate::roster::{KeyState, Role, Roster, RosterChain};
@@ -122,6 +122,8 @@ pub struct Ground<'a> {
     pub rosters: &'a RosterChain,
     /// The document as held; none if nothing of it is here.
     pub document: Option<&'a Document>,
+    /// The newest rules version that this release knows, [`crate::envelope::RULES_VERSION`].
+    pub rules: u16,
     /// True for an envelope id that was rejected before.
     pub rejected: &'a dyn Fn(&EnvelopeId) -> bool,
 }
@@ -133,8 +135,8 @@ pub fn admit(envelope: VerifiedEnvelope, ground: &Ground<'_>) -> Verdict {
     if header.federation != ground.rosters.federation() {
         return Verdict::Rejected(Refusal::Federation);
     }
-    if header.rules_version > RULES_VERSION {
-        return Verdict::Held;
+    if header.rules_version > ground.rules {
+        return held_or_not(header, ground.document);
     }
     if ground.rosters.get(&header.roster).is_none() {
         return Verdict::Parked(Missing::Roster(header.roster));
@@ -156,6 +158,14 @@ pub fn admit(envelope: VerifiedEnvelope, ground: &Ground<'_>) -> Verdict {
         Ok(operation) => Verdict::Admitted(AdmittedEnvelope::new(envelope, operation)),
         Err(refusal) => Verdict::Rejected(refusal),
     }
+}
+
+/// Under later rules: held, unless the document's genesis is here and has others. Whatever later rules
+/// say, all envelopes of a document have the same.
+fn held_or_not(header: &Header, document: Option<&Document>) -> Verdict {
+    let genesis = document.and_then(Document::genesis).map(AdmittedEnvelope::header);
+    let other = |genesis: &Header| genesis.doc == header.doc && genesis.rules_version != header.rules_version;
+    if genesis.is_some_and(other) { Verdict::Rejected(Refusal::RulesVersion) } else { Verdict::Held }
 }
 
 fn judge(

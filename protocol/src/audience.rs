@@ -60,6 +60,9 @@ impl Audience {
     }
 
     fn add(&mut self, document: &Document, envelope: &AdmittedEnvelope, rosters: &RosterChain) {
+        if !grows_by(envelope.operation()) {
+            return;
+        }
         let mut answerable = Vec::new();
         if let Operation::Open(open) = envelope.operation() {
             answerable.push(envelope.header().author);
@@ -93,4 +96,22 @@ impl Audience {
             self.above.extend(roster.above(member));
         }
     }
+}
+
+/// True for what may let somebody into a document.
+#[must_use]
+pub fn grows_by(operation: &Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Open(_)
+            | Operation::Summary(_)
+            | Operation::Invite { .. }
+            | Operation::Offer { .. }
+            | Operation::Relocate(_)
+            | Operation::Refer { .. }
+            | Operation::TakeoverOffer { .. }
+            | Operation::NoticeOpen(_)
+            | Operation::Commit { .. }
+            | Operation::TakeoverCommit { .. }
+    )
 }

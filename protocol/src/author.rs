@@ -5,7 +5,7 @@ use ed25519_dalek::{Signer as _, SigningKey};
 
 use crate::admission::{Ground, Refusal, Verdict, admit};
 use crate::document::Document;
-use crate::envelope::{AdmittedEnvelope, BlobRef, Header, SignedEnvelope, VerifiedEnvelope};
+use crate::envelope::{AdmittedEnvelope, BlobRef, Header, RULES_VERSION, SignedEnvelope, VerifiedEnvelope};
 use crate::fold::winner;
 use crate::ids::{DocId, EnvelopeId, Incarnation, KeyIndex, MemberId, Millis, Seq, sha256};
 use crate::limits::{INCARNATIONS_MAX, OPERATION_BYTES_MAX, PARENTS_MAX};
@@ -109,6 +109,18 @@ pub fn seal(
     hand: &Hand,
     rosters: &RosterChain,
 ) -> Result<AdmittedEnvelope, SealError> {
+    seal_knowing(draft, document, hand, rosters, RULES_VERSION)
+}
+
+/// As [`seal`], for a release whose newest rules are `rules`. Where the roster activates later ones, a new
+/// document is begun under the newest roster whose rules are known: no alert waits for an upgrade.
+pub fn seal_knowing(
+    draft: &Draft,
+    document: Option<&Document>,
+    hand: &Hand,
+    rosters: &RosterChain,
+    rules: u16,
+) -> Result<AdmittedEnvelope, SealError> {
     let op_bytes = draft.operation.encode();
     if op_bytes.len() > OPERATION_BYTES_MAX {
         return Err(SealError::TooLarge);
@@ -133,7 +145,7 @@ pub fn seal(
     }
     let prev_id = prev.map(AdmittedEnvelope::id);
     let prev_place = parents.iter().position(|parent| Some(*parent) == prev_id).map_or(0, |place| place + 1);
-    let head = rosters.head();
+    let head = if document.is_some() { rosters.head() } else { rosters.newest_under(rules) };
     let mut header = Header {
         federation: rosters.federation(),
         doc: document.and_then(Document::id).unwrap_or(DocId([0; 32])),
@@ -158,7 +170,7 @@ pub fn seal(
     }
     let signature = hand.key.sign(&header.sig_input()).to_bytes().to_vec();
     let signed = VerifiedEnvelope::just_signed(SignedEnvelope::assemble(header, op_bytes, signature));
-    match admit(signed, &Ground { rosters, document, rejected: &|_| false }) {
+    match admit(signed, &Ground { rosters, document, rules, rejected: &|_| false }) {
         Verdict::Admitted(envelope) => Ok(envelope),
         Verdict::Rejected(refusal) => Err(SealError::Refused(refusal)),
         Verdict::Parked(_) | Verdict::Held => Err(SealError::NoDocument),

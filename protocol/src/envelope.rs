@@ -341,6 +341,11 @@ impl VerifiedEnvelope {
     pub fn encode(&self) -> Vec<u8> {
         self.0.encode()
     }
+    /// As it came.
+    #[must_use]
+    pub fn signed(&self) -> &SignedEnvelope {
+        &self.0
+    }
 }
 
 /// An envelope that satisfies the rules. Cheap to clone.

@@ -2,9 +2,9 @@
 
 use ed25519_dalek::SigningKey;
 
-use crate::author::{Draft, Hand, SealError, seal};
+use crate::author::{Draft, Hand, SealError, seal_knowing};
 use crate::document::Document;
-use crate::envelope::AdmittedEnvelope;
+use crate::envelope::{AdmittedEnvelope, RULES_VERSION};
 use crate::ids::{
     Cell, Code, FederationId, Incarnation, KeyIndex, MemberId, Millis, Nonce, Pseudonym, sha256,
 };
@@ -188,6 +188,8 @@ pub struct Scribe<'a> {
     pub federation: &'a Federation,
     /// Everything written so far.
     pub document: Document,
+    /// The newest rules that everybody who writes knows.
+    pub rules: u16,
     clock: u64,
 }
 
@@ -195,7 +197,7 @@ impl<'a> Scribe<'a> {
     /// Nothing written yet.
     #[must_use]
     pub fn new(federation: &'a Federation) -> Self {
-        Self { federation, document: Document::default(), clock: 1_000 }
+        Self { federation, document: Document::default(), rules: RULES_VERSION, clock: 1_000 }
     }
 
     /// Member `n` writes, having seen everything here. Keeps what was written.
@@ -217,7 +219,8 @@ impl<'a> Scribe<'a> {
         let answers = operation.answers();
         let draft = Draft { operation, blobs: Vec::new(), answers, written_at: Millis(self.clock) };
         let held = (!seen.is_empty()).then_some(seen);
-        seal(&draft, held, &self.federation.hand(n), &self.federation.rosters)
+        let (hand, rosters) = (self.federation.hand(n), &self.federation.rosters);
+        seal_knowing(&draft, held, &hand, rosters, self.rules)
     }
 
     /// Opens an incident in member `n`'s own territory that involves `involved`.

@@ -86,6 +86,19 @@ pub const PARKED_PER_DOCUMENT_MAX: usize = 1_000;
 pub const PARKED_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long an envelope stays parked, in ms. Expiry is no verdict: it may come again.
 pub const PARKED_AGE_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+/// Envelopes of one peer held under rules that this release does not know. More: not kept; they stay due
+/// at that peer and come again.
+pub const HELD_PER_PEER_MAX: usize = 4_096;
+/// The same of one document. More: not kept.
+pub const HELD_PER_DOCUMENT_MAX: usize = 1_000;
+/// Bytes held so in all. More: the newest of whoever has most there goes, so that what begins documents
+/// stays. There is no age at which they go.
+pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Held envelopes judged in one round after an upgrade. More: a moment later.
+pub const HELD_JUDGED_AT_ONCE: usize = 256;
+/// Retired documents of one peer of which it is known that it has dropped the contents. More: not noted,
+/// and digests with that peer differ in them.
+pub const GONE_PER_PEER_MAX: usize = 65_536;
 /// How long a `have` that is not urgent is gathered with others, in ms.
 pub const HAVE_GATHER_MS: u64 = 1_000;
 /// Time between digest comparisons with a connected peer, in ms.
@@ -155,4 +168,6 @@ const _: () = {
     assert!(STATEMENTS_MAX * PROOF_PAGES_MAX > INCARNATIONS_MAX);
     assert!(SEQ_RESERVED < SEQ_MAX);
     assert!(PARKED_PER_PEER_MAX * ENVELOPE_BYTES_MAX > PARKED_BYTES_MAX);
+    assert!(HELD_PER_PEER_MAX * ENVELOPE_BYTES_MAX > HELD_BYTES_MAX);
+    assert!(HELD_PER_DOCUMENT_MAX < HELD_PER_PEER_MAX);
 };

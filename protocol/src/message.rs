@@ -204,6 +204,15 @@ impl ProofPage {
     }
 }
 
+/// The sender has dropped the contents of a retired document after their retention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// The document.
+    pub doc: DocId,
+    /// Its smallest retire, as signed: it is worth what any envelope is worth.
+    pub retire: Box<SignedEnvelope>,
+}
+
 /// Asks for a blob from a piece on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlobWant {
@@ -257,6 +266,8 @@ pub enum Message {
     Want(Want),
     /// Envelopes that were wanted.
     Answer(Items),
+    /// The contents of a retired document were dropped.
+    Gone(Gone),
     /// What proves an equivocation, wanted by its name.
     Proof(ProofPage),
     /// The hash over everything shared.
@@ -288,6 +299,7 @@ impl Message {
             Message::Have(_) => 11,
             Message::Want(_) => 12,
             Message::Answer(_) => 13,
+            Message::Gone(_) => 14,
             Message::Proof(_) => 15,
             Message::DigestRoot(_) => 20,
             Message::DigestChildren(_) => 21,
@@ -333,6 +345,7 @@ impl Message {
                     .list(&m.ids, |w, id| _ = w.raw(&id.0))
                     .list(&m.held, |w, id| _ = w.raw(&id.0));
             }
+            Message::Gone(m) => _ = w.raw(&m.doc.0).bytes(&m.retire.encode()),
             Message::Proof(m) => {
                 w.raw(&m.doc.0).u8(m.page).u8(u8::from(m.last));
                 w.list(&m.statements, |w, statement| _ = w.bytes(&statement.encode()));
@@ -380,6 +393,10 @@ impl Message {
             11 => Message::Have(read_have(&mut r)?),
             12 => Message::Want(read_want(&mut r)?),
             13 => Message::Answer(read_items(&mut r, &mut spoiled)?),
+            14 => Message::Gone(Gone {
+                doc: r.doc_id()?,
+                retire: Box::new(SignedEnvelope::decode(r.bytes(ENVELOPE_BYTES_MAX)?)?),
+            }),
             15 => Message::Proof(read_proof(&mut r)?),
             20 => Message::DigestRoot(DigestRoot {
                 hash: Fingerprint(r.array()?),

@@ -27,6 +27,8 @@ mod arrival;
 mod blobs;
 mod compare;
 mod exchange;
+mod gone;
+mod held;
 mod leaving;
 mod loaded;
 mod parking;
@@ -34,14 +36,21 @@ mod peer;
 mod proofs;
 mod settle;
 mod standing;
+mod taking;
 mod twin;
 
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod gone_tests;
+#[cfg(test)]
+mod held_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod leaving_tests;
+#[cfg(test)]
+mod parking_tests;
 #[cfg(test)]
 mod proof_tests;
 #[cfg(test)]
@@ -57,6 +66,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 pub use arrival::{Arrived, ArrivedItem, ArrivedItems, ArrivedProof, Checked, Fault};
+pub use gone::Dropped;
+pub use held::{Glimpse, Held};
 pub use settle::due_peers;
 
 use crate::admission::Refusal;
@@ -64,7 +75,7 @@ use crate::author::Lock;
 use crate::contact::SignedContact;
 use crate::digest::{Fingerprint, Place};
 use crate::document::Document;
-use crate::envelope::{AdmittedEnvelope, BlobRef};
+use crate::envelope::{AdmittedEnvelope, BlobRef, RULES_VERSION};
 use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
 use crate::limits::STORES_IN_FLIGHT_MAX;
 use crate::message::{InlineBlob, Lane, Message, Prefix};
@@ -81,7 +92,15 @@ pub trait Shelf {
     fn document(&self, doc: &DocId) -> Option<Arc<Document>>;
     /// True if a rejection of this envelope is recorded.
     fn refused(&self, id: &EnvelopeId) -> bool;
-    /// When an envelope that is held was written, on this node's own clock: its arrival less the age
+    /// True for an envelope that is held without a verdict.
+    fn held(&self, id: &EnvelopeId) -> bool;
+    /// Those of a document that this peer sent and that are held so, at most `limit`.
+    fn held_from(&self, peer: &MemberId, doc: &DocId, limit: usize) -> Vec<EnvelopeId>;
+    /// Those held under rules up to this version, oldest first, at most `limit`.
+    fn held_ready(&self, rules: u16, limit: usize) -> Vec<Held>;
+    /// What is left of a document whose contents were dropped after their retention.
+    fn dropped(&self, doc: &DocId) -> Option<Dropped>;
+    /// When an envelope that is here was written, on this node's own clock: its arrival less the age
     /// that came with it.
     fn written(&self, id: &EnvelopeId) -> Option<Millis>;
     /// Rows of `due` for a peer that come after `after` in the order of [`DueRow::order`], at most `limit`.
@@ -177,6 +196,11 @@ pub enum Input {
         /// The document.
         doc: DocId,
     },
+    /// The contents of a retired document were dropped after their retention.
+    Dropped {
+        /// The document.
+        doc: DocId,
+    },
     /// The roster chain has grown.
     RosterChanged(RosterChain),
     /// A blob was stored, by fetching or by a person of this node.
@@ -243,6 +267,26 @@ pub enum Output {
         refusal: Refusal,
         /// Its bytes, for people to look at.
         bytes: Vec<u8>,
+    },
+    /// Keep an envelope without a verdict, within bounds and without an age at which it goes: a later
+    /// release will judge it.
+    Hold(Held),
+    /// Forget held envelopes that were looked at by a release that knows their rules: they wait among the
+    /// parked, or are worth nothing.
+    LetGo {
+        /// Which.
+        ids: Vec<EnvelopeId>,
+    },
+    /// A peer has dropped the contents of a retired document and can be given and asked nothing of it:
+    /// clear `due`, and let the document be in the digest with that peer, and with no other, what it is
+    /// for whoever dropped it.
+    NoteGone {
+        /// The peer.
+        peer: MemberId,
+        /// The document.
+        doc: DocId,
+        /// Its smallest retire, as the peer says.
+        retired: EnvelopeId,
     },
     /// A peer passed on a copy that is no proof of anything. The envelope's id keeps no verdict.
     Blame {
@@ -366,6 +410,8 @@ pub enum Parting {
 pub struct Replica {
     me: MemberId,
     rosters: RosterChain,
+    /// The newest rules that this release knows.
+    rules: u16,
     now: Millis,
     peers: BTreeMap<MemberId, Peer>,
     loaded: Loaded,
@@ -374,6 +420,11 @@ pub struct Replica {
     fetching: BTreeMap<BlobId, Millis>,
     /// Rejected just now; the shelf may not show it yet.
     refusals: VecDeque<EnvelopeId>,
+    /// Held just now; the shelf may not show it yet.
+    holding: VecDeque<EnvelopeId>,
+    /// How many envelopes were judged.
+    #[cfg(test)]
+    judged: usize,
     /// What was said of a twin just now; the shelf may not show it yet.
     alarmed: VecDeque<EnvelopeId>,
     /// The generation that was asked to be raised.
@@ -389,17 +440,27 @@ impl Replica {
         Replica {
             me,
             rosters,
+            rules: RULES_VERSION,
             now: Millis(0),
             peers: BTreeMap::new(),
             loaded: Loaded::default(),
             parking: Parking::default(),
             fetching: BTreeMap::new(),
             refusals: VecDeque::new(),
+            holding: VecDeque::new(),
+            #[cfg(test)]
+            judged: 0,
             alarmed: VecDeque::new(),
             raised: None,
             house_at: Millis(0),
             out: VecDeque::new(),
         }
+    }
+
+    /// Of a release whose newest rules are these.
+    #[must_use]
+    pub fn knowing(self, rules: u16) -> Replica {
+        Replica { rules, ..self }
     }
 
     /// Takes one event.
@@ -412,6 +473,7 @@ impl Replica {
             Input::Wrote { doc, envelopes } => self.handle_wrote(doc, &envelopes, shelf),
             Input::Stored { doc } => self.handle_stored(doc, shelf),
             Input::StoreFailed { doc } => self.handle_store_failed(doc),
+            Input::Dropped { doc } => self.loaded.refresh(&doc, shelf, &self.rosters),
             Input::RosterChanged(rosters) => self.handle_roster_changed(rosters, shelf),
             Input::BlobStored { blob } => _ = self.fetching.remove(&blob),
             Input::FetchFailed { blob } => self.handle_fetch_failed(blob),
@@ -461,6 +523,7 @@ impl Replica {
         match message {
             Arrived::Items(items) => self.handle_items(peer, lane, items, shelf),
             Arrived::Proof(proof) => self.handle_proof(peer, lane, proof, shelf),
+            Arrived::Gone(doc, retire) => self.handle_gone(peer, lane, doc, *retire, shelf),
             Arrived::Plain(Message::Have(have)) => self.handle_have(peer, lane, have, shelf),
             Arrived::Plain(Message::Want(want)) => self.handle_want(peer, lane, &want, shelf),
             Arrived::Plain(Message::DigestRoot(root)) => self.handle_digest_root(peer, &root, shelf),
@@ -478,8 +541,8 @@ impl Replica {
                 | Message::BlobPiece(_)
                 | Message::BlobNone(_),
             ) => {}
-            // Checked into `Arrived::Items` or `Arrived::Proof` before they come here.
-            Arrived::Plain(Message::Body(_) | Message::Answer(_) | Message::Proof(_)) => {}
+            // Checked into variants of `Arrived` of their own before they come here.
+            Arrived::Plain(Message::Body(_) | Message::Answer(_) | Message::Gone(_) | Message::Proof(_)) => {}
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod dice;
 pub mod disk;
 mod ends;
 mod hostile;
+pub mod kept;
 mod league;
 mod machine;
 pub mod node;

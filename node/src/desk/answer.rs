@@ -75,6 +75,9 @@ pub(super) type Made = Result<Vec<Operation>, ActError>;
 impl Desk {
     /// Takes an incident of ours on. Claiming one's own again is no error.
     pub async fn claim(&self, viewer: Viewer, doc: DocId) -> Result<IncidentDetailView, ActError> {
+        if self.see_held(viewer, doc).await? {
+            return self.incident(viewer, doc).await;
+        }
         self.operate(viewer, doc, None, |scene| {
             scene.owner_of_open()?;
             match (scene.row.step, scene.row.claimed) {

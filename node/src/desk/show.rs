@@ -18,6 +18,7 @@ use crate::store::{
 use crate::views::{IncidentDetailView, IncidentView, NodeNameView, PointView, ReporterView};
 
 mod asked;
+mod beyond;
 mod detail;
 
 /// How far around home a neighbour is shown what happens, in metres.
@@ -43,7 +44,8 @@ impl Desk {
         let Viewer::Operator(_) = viewer else { return Err(ActError::NotForYou) };
         self.show(viewer, move |showing| {
             let rows = showing.r.queue(which)?;
-            rows.iter().map(|row| Ok(showing.incident(row, None)?)).collect()
+            let rows = rows.iter().map(|row| Ok(showing.incident(row, None)?));
+            showing.with_held(which, rows.collect::<Result<_, ActError>>()?)
         })
         .await
     }
@@ -178,6 +180,7 @@ impl Showing<'_> {
             id: row.doc.to_string(),
             short: short(row.doc),
             kind: Kind::by_number(row.kind).map_or("unknown", |kind| kind.name).to_owned(),
+            contents: "here".to_owned(),
             urgency: urgency_name(row.urgency).to_owned(),
             code: row.code.to_string(),
             place: if row.code == Code::OUTSIDE { String::new() } else { desk.place_name(row.code) },

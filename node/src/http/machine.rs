@@ -102,6 +102,13 @@ async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
         let _ = writeln!(text, "cuadra_store_jobs{{queue=\"{queue}\"}} {jobs}");
     }
     write_roster(&mut text, &app);
+    let (held, held_bytes) = app.desk.held_size().await?;
+    let _ = writeln!(
+        text,
+        "# HELP cuadra_held Envelopes that a newer version wrote and this one cannot judge.\n# TYPE cuadra_held gauge\n\
+         cuadra_held {held}\n\
+         # HELP cuadra_held_bytes Their bytes.\n# TYPE cuadra_held_bytes gauge\ncuadra_held_bytes {held_bytes}"
+    );
     write_peers(&mut text, &app.desk.peers().await?);
     write_offences(&mut text, &app);
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

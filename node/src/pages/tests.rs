@@ -32,7 +32,7 @@ fn sources(name: &str) -> Vec<(PathBuf, String)> {
 }
 
 /// Families whose keys are put together from a code; the rest of the key is not in the sources.
-const FAMILIES: [&str; 26] = [
+const FAMILIES: [&str; 27] = [
     "kind.",
     "status.",
     "step.",
@@ -40,6 +40,7 @@ const FAMILIES: [&str; 26] = [
     "reason.",
     "reopen.",
     "response.",
+    "contents.",
     "contribution.",
     "source.",
     "role.",

@@ -10,7 +10,7 @@ use federation::handlers::Rosters as _;
 use federation::peers::{PeerState, Peers};
 use federation::{FetchError, Handle};
 use protocol::envelope::SignedEnvelope;
-use protocol::ids::{BlobId, DocId, Incarnation, MemberId, commitment};
+use protocol::ids::{BlobId, DocId, Incarnation, MemberId, Millis, commitment};
 use protocol::message::{InlineBlob, Lane};
 use protocol::proof::Proof;
 use protocol::replica::{Arrival, Fault, Input as ReplicaInput, Output as ReplicaOutput};
@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Bridge, Contacts, NodeRosters, Work, Works};
 use crate::desk::{Desk, Link, LinkState};
 use crate::home::Home;
-use crate::store::limits::DIGEST_REFRESH_MS;
+use crate::store::limits::{DIGEST_REFRESH_MS, RETENTION_LOOK_MS};
 use crate::store::{self, Queue, StagedBlob, Tx, WriteError};
 
 /// What is stored of a document in one transaction.
@@ -148,6 +148,9 @@ impl Carrier {
             | ReplicaOutput::SetDue { .. }
             | ReplicaOutput::ForgetDigest { .. }
             | ReplicaOutput::RecordRefusal { .. }
+            | ReplicaOutput::Hold(_)
+            | ReplicaOutput::LetGo { .. }
+            | ReplicaOutput::NoteGone { .. }
             | ReplicaOutput::Unlock { .. }
             | ReplicaOutput::UnlockShared { .. } => {}
         }
@@ -349,6 +352,26 @@ impl Carrier {
         }
     }
 
+    /// Drops the contents of retired documents once their retention is over, and tells the replica.
+    pub async fn drop_retired(self, mut stop: watch::Receiver<bool>) {
+        let store = self.desk.store().clone();
+        let days = u64::from(self.desk.config().storage.retired_days.get());
+        loop {
+            match store.drop_retired(Millis(days * 24 * 60 * 60 * 1_000)).await {
+                Ok(dropped) => {
+                    for doc in dropped {
+                        self.tell(ReplicaInput::Dropped { doc }).await;
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "retired documents were not looked for"),
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(Duration::from_millis(RETENTION_LOOK_MS)) => {}
+            }
+        }
+    }
+
     /// Tells the screens how each peer is reached.
     pub async fn tell_peers(self, mut stop: watch::Receiver<bool>) {
         let mut peers = self.handle.peers();
@@ -402,6 +425,9 @@ fn is_small(work: &Work) -> bool {
             | ReplicaOutput::SetDue { .. }
             | ReplicaOutput::ForgetDigest { .. }
             | ReplicaOutput::RecordRefusal { .. }
+            | ReplicaOutput::Hold(_)
+            | ReplicaOutput::LetGo { .. }
+            | ReplicaOutput::NoteGone { .. }
             | ReplicaOutput::Unlock { .. }
             | ReplicaOutput::UnlockShared { .. }
     )
@@ -418,6 +444,17 @@ fn write_one(tx: &mut Tx<'_>, work: &Work) -> Result<(), WriteError> {
         for doc in docs {
             tx.set_due_to(*peer, *doc)?;
         }
+    }
+    if let ReplicaOutput::Hold(held) = work
+        && !tx.hold(held)?
+    {
+        tracing::debug!(doc = %held.envelope.header().doc, "what a later release wrote is not kept: no room");
+    }
+    if let ReplicaOutput::LetGo { ids } = work {
+        ids.iter().try_for_each(|id| tx.let_go(id))?;
+    }
+    if let ReplicaOutput::NoteGone { peer, doc, retired } = work {
+        tx.note_gone(*peer, *doc, *retired)?;
     }
     if let ReplicaOutput::Unlock { doc } = work {
         tx.unlock(*doc)?;

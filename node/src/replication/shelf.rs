@@ -10,7 +10,7 @@ use protocol::envelope::BlobRef;
 use protocol::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
 use protocol::limits::BLOB_INLINE_BYTES_MAX;
 use protocol::message::{InlineBlob, Prefix};
-use protocol::replica::{DueOrder, DueRow, Shelf};
+use protocol::replica::{Dropped, DueOrder, DueRow, Held, Shelf};
 
 use super::contacts::Contacts;
 use crate::store::{Reader, Store, WriteError};
@@ -44,6 +44,19 @@ impl Shelf for NodeShelf {
     }
     fn refused(&self, id: &EnvelopeId) -> bool {
         self.read(|r| r.refused(id))
+    }
+    fn held(&self, id: &EnvelopeId) -> bool {
+        self.read(|r| r.holds_back(id))
+    }
+    fn held_from(&self, peer: &MemberId, doc: &DocId, limit: usize) -> Vec<EnvelopeId> {
+        self.read(|r| r.held_from(peer, doc, limit))
+    }
+    fn held_ready(&self, rules: u16, limit: usize) -> Vec<Held> {
+        let now = self.store.now();
+        self.read(|r| r.held_ready(rules, limit, now))
+    }
+    fn dropped(&self, doc: &DocId) -> Option<Dropped> {
+        self.read(|r| r.dropped(*doc))
     }
     fn written(&self, id: &EnvelopeId) -> Option<Millis> {
         self.read(|r| r.written(id))

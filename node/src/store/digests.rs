@@ -39,10 +39,10 @@ impl Reader<'_> {
              WHERE theirs.member = ?1 AND theirs.doc >= ?3 AND theirs.doc <= ?4
              ORDER BY theirs.doc LIMIT ?5",
         )?;
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values = params![peer.0, self.shared().member.0, first.0, last.0, limit];
+        let most = i64::try_from(limit).unwrap_or(i64::MAX);
+        let values = params![peer.0, self.shared().member.0, first.0, last.0, most];
         let rows = select.query_map(values, |row| Ok((DocId(row.get(0)?), Fingerprint(row.get(1)?))))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.with_gone(peer, prefix, limit, rows.collect::<Result<_, _>>()?)
     }
 
     fn digest_kept(&self, peer: &MemberId, prefix: &Prefix) -> Result<Option<Place>, WriteError> {

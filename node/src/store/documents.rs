@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use protocol::admission::Refusal;
 use protocol::audience::Audience;
-use protocol::author::{Draft, SealError, seal};
+use protocol::author::{Draft, SealError, seal_knowing};
 use protocol::digest::Fingerprint;
 use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
@@ -99,10 +99,12 @@ impl Tx<'_> {
             None => None,
         };
         let rosters = self.shared().rosters();
+        let rules = self.shared().rules;
         // Under the same roster that the envelope names: a key that it retires signs nothing any more.
-        let hand = self.shared().hand(&rosters, self.writing.incarnation);
+        let named = if doc.is_some() { rosters.head() } else { rosters.newest_under(rules) };
+        let hand = self.shared().hand(named, self.writing.incarnation);
         let hand = hand.ok_or(SealError::Refused(Refusal::Key));
-        let sealed = hand.and_then(|hand| seal(draft, document.as_ref(), &hand, &rosters));
+        let sealed = hand.and_then(|hand| seal_knowing(draft, document.as_ref(), &hand, &rosters, rules));
         let envelope = match sealed {
             Ok(envelope) => envelope,
             Err(error) => {
@@ -150,6 +152,10 @@ impl Tx<'_> {
             return Ok(0);
         }
         let mut document = self.take_document(doc)?.unwrap_or_default();
+        if document.is_empty() && self.reader().is_dropped(doc)? {
+            // Asked for before its contents were dropped.
+            return Ok(0);
+        }
         let proofs = names(&document);
         for (envelope, arrival) in &new {
             #[cfg(any(debug_assertions, feature = "planted-faults"))]
@@ -181,11 +187,11 @@ impl Tx<'_> {
         ])?;
         if rows == 0 {
             // Known: the last row number is some other table's.
-            return Ok(());
+            return self.let_go(&envelope.id());
         }
         let oldest = db.last_insert_rowid() - i64::try_from(REFUSALS_KEPT_MAX).expect("a small limit");
         db.prepare_cached("DELETE FROM refusal WHERE number <= ?1")?.execute(params![oldest])?;
-        Ok(())
+        self.let_go(&envelope.id())
     }
 
     /// A peer has confirmed a document: nothing of it is due any more, if it is still what was confirmed.
@@ -245,6 +251,9 @@ impl Tx<'_> {
         }
         self.failpoint("envelope")?;
         self.keep_bytes(envelope, arrival)?;
+        if arrival.is_some() {
+            self.let_go(&envelope.id())?;
+        }
         if envelope.header().is_genesis() {
             self.keep_arrival(envelope, arrival)?;
         }
@@ -374,6 +383,9 @@ impl Tx<'_> {
         self.drop_digests(&doc, audience.members())?;
         if document.proofs().next().is_some() || document.retired().is_some() {
             self.narrow_audience(doc, &audience)?;
+        }
+        if document.retired().is_some() {
+            self.note_retired(doc)?;
         }
         match class {
             Class::Incident => self.derive_incident(doc, document, &rosters),

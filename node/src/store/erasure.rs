@@ -37,7 +37,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    fn erase_blob(&mut self, doc: DocId, blob: BlobId) -> Result<(), WriteError> {
+    pub(super) fn erase_blob(&mut self, doc: DocId, blob: BlobId) -> Result<(), WriteError> {
         let db = self.db();
         let key: Option<[u8; 32]> = db
             .prepare_cached("DELETE FROM blob WHERE id = ?1 AND doc = ?2 RETURNING key")?

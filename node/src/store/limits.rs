@@ -95,6 +95,10 @@ pub const MERGES_DEPTH_MAX: usize = 64;
 pub const RETIRED_AT_ONCE: usize = 64;
 /// How long between two looks at what is to be retired, in ms.
 pub const RETIRE_LOOK_MS: u64 = 10 * 60 * 1_000;
+/// Retired documents whose contents are dropped in one job. More: the next job, behind alerts.
+pub const RETIRED_DROPPED_AT_ONCE: usize = 16;
+/// How often it is looked which retired documents are past their retention, in ms.
+pub const RETENTION_LOOK_MS: u64 = 60 * 60 * 1_000;
 /// How long until an erasure that could not be finished is tried again, in ms.
 pub const ERASURE_RETRY_MS: u64 = 5_000;
 /// How often what erased people told is looked for, in ms: another process may have erased them.

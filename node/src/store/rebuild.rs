@@ -24,8 +24,14 @@ impl Store {
 
 impl Tx<'_> {
     fn rebuild(&mut self) -> Result<u64, WriteError> {
-        for table in DERIVED {
-            self.db().execute(&format!("DELETE FROM {table}"), [])?;
+        for (table, doc) in DERIVED {
+            // What was derived of a document whose contents were dropped is all that there is of it.
+            let kept = "SELECT doc FROM retired WHERE retire IS NOT NULL";
+            let sql = match doc {
+                Some(doc) => format!("DELETE FROM {table} WHERE {doc} NOT IN ({kept})"),
+                None => format!("DELETE FROM {table}"),
+            };
+            self.db().execute(&sql, [])?;
         }
         self.db().execute("DELETE FROM digest", [])?;
         self.derive_all()
@@ -78,7 +84,7 @@ impl Reader<'_> {
 
     fn dump_derived(&self) -> Result<String, WriteError> {
         let mut hash = [0; 32];
-        for table in DERIVED {
+        for (table, _) in DERIVED {
             let mut columns = self.db().prepare("SELECT name FROM pragma_table_info(?1) ORDER BY cid")?;
             let names: Vec<String> =
                 columns.query_map(params![table], |row| row.get(0))?.collect::<Result<_, _>>()?;

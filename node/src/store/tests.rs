@@ -16,16 +16,19 @@ fn open_with(folder: &Path, pages_max: Option<u32>) -> Store {
 }
 
 pub(super) fn open_as(folder: &Path, federation: &Federation, n: usize, pages_max: Option<u32>) -> Store {
-    Store::open(Opening {
+    Store::open(Opening { pages_max, ..opening(folder, federation, n) }).unwrap()
+}
+
+pub(super) fn opening(folder: &Path, federation: &Federation, n: usize) -> Opening {
+    Opening {
         folder: folder.to_owned(),
         clock: Arc::new(|| Millis(1_000)),
         hand: federation.hand(n),
         rosters: federation.rosters.clone(),
         time_zone: jiff::tz::TimeZone::UTC,
         ballast_bytes: 4_096,
-        pages_max,
-    })
-    .unwrap()
+        pages_max: None,
+    }
 }
 
 fn rosa() -> Profile {

@@ -301,6 +301,7 @@ export function IncidentPane() {
           {i.claimed_by ? ` · ${t("console.claimed_by", i.claimed_by)}` : ""}
           {i.offered_to ? ` · ${t("console.offered", i.offered_to)}` : ""} · {word("source", i.source)}
         </p>
+        {i.contents !== "here" && <p class="note">{word("contents", i.contents)}</p>}
         {told && <blockquote>{told}</blockquote>}
       </header>
       <Problem />

@@ -56,6 +56,7 @@ function Flags({ i }: { i: Incident }) {
       {waits && !i.ringing && (
         <span class="flag overdue">{t("console.overdue", span(now() - i.opened_ms))}</span>
       )}
+      {i.contents === "newer" && <span class="flag">{t("contents.newer")}</span>}
       {i.late && (
         <span class="flag" title={t("console.late_means")}>
           {t("console.late")}

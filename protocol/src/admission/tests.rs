@@ -1,6 +1,7 @@
 use super::*;
 use crate::author::{Draft, SealError, seal};
 use crate::envelope::BlobRef;
+use crate::envelope::RULES_VERSION;
 use crate::fixture::{Federation, Scribe, code, open, somebody};
 use crate::ids::{BlobId, Cell, Millis, Seq};
 use crate::kind::Kind;
@@ -23,6 +24,11 @@ fn by() -> crate::ids::Pseudonym {
 
 /// Written by hand from the rules: who may do what to an open incident of OWNER that involves
 /// INVOLVED. Columns: owner, involved, a stranger, the aggregator above.
+/// What this release knows, and nothing rejected before.
+fn ground<'a>(rosters: &'a RosterChain, document: Option<&'a Document>) -> Ground<'a> {
+    Ground { rosters, document, rules: RULES_VERSION, rejected: &|_| false }
+}
+
 #[test]
 fn the_table_of_who_may_holds() {
     let federation = Federation::new(3);
@@ -200,9 +206,8 @@ fn forge(federation: &Federation, n: usize, spoil: impl FnOnce(&mut Header), doc
     let signed =
         crate::envelope::SignedEnvelope::assemble(header, sealed.signed().op_bytes().to_vec(), signature);
     let verified = signed.verify(&federation.rosters).unwrap();
-    let ground =
-        Ground { rosters: &federation.rosters, document: Some(document), rejected: &|id| id.0 == [8; 32] };
-    admit(verified, &ground)
+    let ground = ground(&federation.rosters, Some(document));
+    admit(verified, &Ground { rejected: &|id| id.0 == [8; 32], ..ground })
 }
 
 #[test]
@@ -219,7 +224,8 @@ fn forged_headers_are_rejected_each_for_its_reason() {
     check(rejected(Refusal::Federation), 0, &|h| h.federation.0 = [1; 32]);
     check(rejected(Refusal::OtherDocument), 0, &|h| h.doc.0 = [1; 32]);
     check(rejected(Refusal::RulesVersion), 0, &|h| h.rules_version = 0);
-    check(Verdict::Held, 0, &|h| h.rules_version = RULES_VERSION + 1);
+    // The genesis is here, and an envelope has the rules of its document's genesis whatever they say.
+    check(rejected(Refusal::RulesVersion), 0, &|h| h.rules_version = RULES_VERSION + 1);
     check(rejected(Refusal::Chain), 0, &|h| h.seq = Seq(h.seq.0 + 1));
     check(rejected(Refusal::Chain), 0, &|h| h.prev_at = 0);
     check(rejected(Refusal::Chain), 0, &|h| h.incarnation.0 = 0);
@@ -243,13 +249,48 @@ fn forged_headers_are_rejected_each_for_its_reason() {
 }
 
 #[test]
+fn later_rules_are_held_until_a_release_knows_them_and_then_judged_as_any() {
+    let mut federation = Federation::new(2);
+    federation.publish(|body| body.rules_version = RULES_VERSION + 1);
+    let mut scribe = Scribe::new(&federation);
+    scribe.rules = RULES_VERSION + 1;
+    let genesis = scribe.open(0, &[1]);
+    let note = scribe.write(0, Operation::Note { by: by() }).unwrap();
+    assert_eq!(note.header().rules_version, RULES_VERSION + 1);
+    let verified = |e: &AdmittedEnvelope| e.signed().clone().verify(&federation.rosters).unwrap();
+    let unknown = ground(&federation.rosters, None);
+    for envelope in [&genesis, &note] {
+        assert_eq!(admit(verified(envelope), &unknown), Verdict::Held, "with its parents here or not");
+    }
+    let known = Ground { rules: RULES_VERSION + 1, ..unknown };
+    assert_eq!(admit(verified(&genesis), &known), Verdict::Admitted(genesis.clone()));
+    let missing = Missing::Parents(vec![genesis.id()]);
+    assert_eq!(admit(verified(&note), &known), Verdict::Parked(missing));
+}
+
+#[test]
+fn new_document_is_begun_under_rules_that_are_known_whatever_the_roster_activates() {
+    let mut federation = Federation::new(2);
+    let first = federation.rosters.head().hash();
+    let mut scribe = Scribe::new(&federation);
+    let old = scribe.open(0, &[1]);
+    federation.publish(|body| body.rules_version = RULES_VERSION + 1);
+    let mut scribe = Scribe::new(&federation);
+    let genesis = scribe.open(0, &[1]);
+    assert_eq!((genesis.header().rules_version, genesis.header().roster), (RULES_VERSION, first));
+    let document = Document::from_log([old]).unwrap();
+    let note = scribe.write_on(&document, 0, Operation::Note { by: by() }).unwrap();
+    assert_eq!(note.header().roster, federation.rosters.head().hash(), "an old one goes on under the newest");
+}
+
+#[test]
 fn an_unknown_roster_is_missing_and_no_reason_to_refuse() {
     let older = Federation::new(2);
     let mut newer = Federation::new(2);
     newer.publish(|body| body.expires = Millis(body.expires.0 + 1));
     let genesis = Scribe::new(&newer).open(0, &[1]);
     let verified = || genesis.signed().clone().verify(&newer.rosters).unwrap();
-    let judged = |rosters| admit(verified(), &Ground { rosters, document: None, rejected: &|_| false });
+    let judged = |rosters| admit(verified(), &ground(rosters, None));
     assert_eq!(judged(&older.rosters), Verdict::Parked(Missing::Roster(newer.rosters.head().hash())));
     assert_eq!(judged(&newer.rosters), Verdict::Admitted(genesis.clone()));
 }

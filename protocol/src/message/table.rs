@@ -31,7 +31,7 @@ const BOTH: [&str; 2] = ["either side", "the other"];
 const HOLDER: [&str; 2] = ["a holder", "an entitled peer"];
 const LACKING: [&str; 2] = ["who lacks something", "a holder"];
 
-/// All messages. `gone` keeps its number: nobody sends it yet, and it does not parse.
+/// All messages.
 pub const TABLE: [Row; 18] = [
     row(1, "welcome", BOTH, "first, once the keys are judged", "SOFTWARE_BYTES_MAX"),
     row(2, "ping", BOTH, "to tell whether a kept connection lives", "fixed size"),
@@ -73,7 +73,13 @@ pub const TABLE: [Row; 18] = [
         "answers want; empty when there is nothing for that peer",
         "ITEMS_MAX in FRAME_BYTES_MAX",
     ),
-    row(14, "gone", HOLDER, "reserved: the ancestors were dropped after their retention", "fixed size"),
+    row(
+        14,
+        "gone",
+        HOLDER,
+        "answers want: the contents were dropped after their retention",
+        "ENVELOPE_BYTES_MAX",
+    ),
     row(
         15,
         "proof",

@@ -4,6 +4,7 @@
 use crate::envelope::{Signed, SignedEnvelope, VerifiedEnvelope, VerifyError, strictly};
 use crate::ids::{DocId, EnvelopeId, Millis, commitment};
 use crate::message::{InlineBlob, Items, Message, ProofPage, Spoiled};
+use crate::operation::op_type::RETIRE;
 use crate::proof::{StatementError, VerifiedStatement};
 use crate::roster::RosterChain;
 
@@ -31,6 +32,9 @@ pub enum Fault {
     /// What it sends as a proof of equivocation proves none.
     #[error("what it sends as a proof of equivocation proves none")]
     NoProof,
+    /// What it sends as the end of a document is none.
+    #[error("what it sends as the end of a document is none")]
+    NoRetire,
     /// A roster version that breaks a rule of rosters.
     #[error("a roster version breaks a rule of rosters")]
     Roster,
@@ -41,7 +45,7 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Fault; 9] = [
+    pub const ALL: [Fault; 10] = [
         Fault::Malformed,
         Fault::UnknownKey,
         Fault::BadSignature,
@@ -49,6 +53,7 @@ impl Fault {
         Fault::OtherDocument,
         Fault::Commitment,
         Fault::NoProof,
+        Fault::NoRetire,
         Fault::Roster,
         Fault::Contact,
     ];
@@ -63,6 +68,7 @@ impl Fault {
             Fault::OtherDocument => "other_document",
             Fault::Commitment => "commitment",
             Fault::NoProof => "no_proof",
+            Fault::NoRetire => "no_retire",
             Fault::Roster => "roster",
             Fault::Contact => "contact",
         }
@@ -126,6 +132,8 @@ pub enum Arrived {
     Items(ArrivedItems),
     /// A `proof`.
     Proof(ArrivedProof),
+    /// A `gone`, with its retire.
+    Gone(DocId, Box<Checked>),
     /// Any other message.
     Plain(Message),
 }
@@ -160,6 +168,14 @@ impl Arrived {
         match message {
             Message::Body(items) | Message::Answer(items) => {
                 Arrived::Items(check_items(items, answer, rosters, holds))
+            }
+            Message::Gone(gone) => {
+                let (doc, id) = (gone.doc, gone.retire.id());
+                let retires = gone.retire.header().op_type == RETIRE;
+                let checked = check_by(*gone.retire, &doc, rosters, holds);
+                let faulty = matches!(checked, Checked::Faulty(..));
+                let none = Checked::Faulty(id, Fault::NoRetire);
+                Arrived::Gone(doc, Box::new(if retires || faulty { checked } else { none }))
             }
             Message::Proof(page) => Arrived::Proof(check_proof(page, rosters, holds)),
             plain @ (Message::Welcome(_)

@@ -63,7 +63,13 @@ impl Bench {
                     self.disk.keep_proofs(self.now, doc, proofs);
                     sent.extend(self.settle(Input::Stored { doc }));
                 }
-                Output::RecordRefusal { id, refusal, .. } => _ = self.disk.refused.insert(id, refusal),
+                Output::RecordRefusal { id, refusal, .. } => {
+                    self.disk.refused.insert(id, refusal);
+                    self.disk.kept.let_go(|held| *held == id);
+                }
+                Output::Hold(held) => self.disk.kept.hold(self.now, held),
+                Output::LetGo { ids } => self.disk.kept.let_go(|held| ids.contains(held)),
+                Output::NoteGone { peer, doc, retired } => self.disk.note_gone(peer, doc, retired),
                 Output::ClearDue { peer, doc, at } => self.disk.clear_due(peer, doc, at),
                 Output::SetDue { peer, docs } => {
                     docs.into_iter().for_each(|doc| self.disk.set_due(self.now, peer, doc));

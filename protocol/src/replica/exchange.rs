@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::arrival::{ArrivedItem, ArrivedItems, Checked};
 use super::loaded::{Batch, View};
 use super::parking::{Parked, Stage};
-use super::peer::Asked;
+use super::peer::{Asked, Talk};
 use super::{Arrival, Output, Replica, Shelf};
-use crate::admission::{Ground, Refusal, Verdict, admit};
+use crate::admission::Refusal;
 use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, MemberId};
@@ -19,17 +19,6 @@ use crate::proof::Proof;
 
 /// An admitted envelope on its way in, before and after.
 pub(super) type Pending = (Parked, Arrival);
-
-/// What became of envelopes on their way in.
-#[derive(Debug, Default)]
-struct Intake {
-    /// True if any will be stored.
-    stores: bool,
-    /// Parents that are not here, by the peer who named them.
-    missing: BTreeMap<MemberId, BTreeSet<EnvelopeId>>,
-    /// True if any is parked that was not before.
-    parks: bool,
-}
 
 impl Replica {
     /// A document as this peer may see it; none if it is not here, or not the peer's, or not ours. The
@@ -60,6 +49,9 @@ impl Replica {
         }
         talk.told = Some(std::mem::take(&mut talk.pages));
         state.offers.remove(&doc);
+        if self.view_for(&peer, &doc, shelf).is_none() && self.hear_of_dropped(peer, lane, doc, asks, shelf) {
+            return self.sweep(peer, shelf);
+        }
         if !self.unknown_of(peer, &doc, shelf).is_empty() {
             self.want(peer, doc, BTreeSet::new(), lane, shelf);
         } else if let Some(view) = self.view_for(&peer, &doc, shelf) {
@@ -111,8 +103,8 @@ impl Replica {
         // To a peer that may not see it, a document that is here looks like one that is not.
         let known = |id: &EnvelopeId| mine && (ahead.contains(id) || ahead.proof(id).is_some());
         // What the peer sent and this node judged is not asked for again, also if it was not kept.
-        let here = |id: &EnvelopeId| known(id) || talk.sent.contains(id);
-        told.filter(|id| !here(id) && !self.is_refused(id, shelf)).collect()
+        let here = |id: &EnvelopeId| known(id) || talk.sent.contains(id) || talk.has_dropped();
+        told.filter(|id| !here(id) && !self.is_refused(id, shelf) && !self.is_held(id, shelf)).collect()
     }
 
     /// Asks a peer for what it named and for `more`, unless it still owes an answer about this document.
@@ -140,7 +132,9 @@ impl Replica {
         let held = self.held_for(peer, &doc, shelf);
         let now = self.now;
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        if ids.is_empty() || state.asked.contains_key(&doc) || state.asked.len() >= WANTS_IN_FLIGHT_MAX {
+        let dropped = state.known_talk(&doc).is_some_and(Talk::has_dropped);
+        let busy = state.asked.contains_key(&doc) || state.asked.len() >= WANTS_IN_FLIGHT_MAX;
+        if ids.is_empty() || dropped || busy {
             return;
         }
         state.asked.insert(doc, Asked { at: now, lane, tries: 0 });
@@ -160,13 +154,18 @@ impl Replica {
             let room = HELD_IDS_MAX.saturating_sub(held.len());
             held.extend(ahead.tips().into_iter().take(room));
         }
+        // What this very peer sent and waits here for a later release.
+        let room = HELD_IDS_MAX.saturating_sub(held.len());
+        held.extend(shelf.held_from(&peer, doc, room));
         held.into_iter().take(HELD_IDS_MAX).collect()
     }
 
     pub(super) fn handle_want(&mut self, peer: MemberId, lane: Lane, want: &Want, shelf: &dyn Shelf) {
         let doc = want.doc;
         let Some(view) = self.view_for(&peer, &doc, shelf) else {
-            self.send(peer, lane, Message::Answer(Items { doc, items: Vec::new() }));
+            if !self.answer_gone(peer, lane, doc, shelf) {
+                self.send(peer, lane, Message::Answer(Items { doc, items: Vec::new() }));
+            }
             return;
         };
         let document = &view.document;
@@ -223,6 +222,9 @@ impl Replica {
             state.asked.remove(&doc);
         }
         let empty = arrived.items.is_empty();
+        if !empty && self.turn_away(peer, lane, doc, shelf) {
+            return;
+        }
         let mut fresh = Vec::new();
         for item in arrived.items {
             fresh.extend(self.sort_item(peer, doc, lane, arrived.answer, item, shelf));
@@ -235,8 +237,8 @@ impl Replica {
             return;
         }
         if brought.stores || brought.parks {
-            let missing = brought.missing.get(&peer).cloned().unwrap_or_default();
-            self.want(peer, doc, missing, lane, shelf);
+            let lacked = self.parking.lacked(peer, &doc);
+            self.want(peer, doc, lacked, lane, shelf);
         } else if self.unknown_of(peer, &doc, shelf).is_empty() {
             self.receipt(peer, doc, lane, shelf);
         }
@@ -284,124 +286,16 @@ impl Replica {
             return None;
         }
         let (age, arrived, blobs) = (item.age, self.now, item.blobs);
-        Some(Parked { peer, doc, id, stage, blobs, age, arrived, lane, asked })
+        Some(Parked { peer, doc, id, stage, blobs, age, arrived, lane, asked, turn: None })
     }
 
-    /// Judges what came and what was parked for this document, until nothing more can be judged; then
-    /// stores what was admitted if the document names this node, and parks the rest.
-    fn take_in(&mut self, doc: DocId, fresh: Vec<Parked>, shelf: &dyn Shelf) -> Intake {
-        let mut work = self.parking.take_document(&doc);
-        let known: BTreeSet<(MemberId, EnvelopeId)> = work.iter().map(|p| (p.peer, p.id)).collect();
-        work.extend(fresh);
-        let mut intake = Intake::default();
-        if work.is_empty() {
-            return intake;
-        }
-        let before = self.loaded.ahead(&doc, shelf, &self.rosters);
-        let mut ahead = Arc::clone(&before);
-        let mut admitted: Vec<Pending> = Vec::new();
-        loop {
-            let before = work.len();
-            let mut left = Vec::new();
-            for parked in work {
-                match self.judge(parked, &mut ahead, shelf) {
-                    Judged::Admitted(pair) => admitted.push(*pair),
-                    Judged::Waits(parked) => left.push(*parked),
-                    Judged::Done => {}
-                }
-            }
-            work = left;
-            if work.is_empty() || work.len() == before {
-                break;
-            }
-        }
-        for parked in &work {
-            let Stage::Verified(envelope) = &parked.stage else { continue };
-            let lacks = envelope.header().parents.iter().filter(|parent| !ahead.contains(parent));
-            intake.missing.entry(parked.peer).or_default().extend(lacks.copied());
-        }
-        if !admitted.is_empty() {
-            let view = View::of(ahead, &self.rosters);
-            match view {
-                Some(view) if view.entitled(&self.me) => {
-                    intake.stores = self.queue_agreed(doc, view, &before, admitted, shelf);
-                }
-                Some(view) if self.named_by_held(&view, &self.me) => {
-                    match self.take_leave(doc, &view, &before, admitted, shelf) {
-                        Ok(stores) => intake.stores = stores,
-                        Err(wait) => work.extend(wait.into_iter().map(|(parked, _)| parked)),
-                    }
-                }
-                // It does not name us: kept aside, not shown, not advertised, never due.
-                Some(_) | None => work.extend(admitted.into_iter().map(|(parked, _)| parked)),
-            }
-        }
-        intake.parks = work.iter().any(|parked| !known.contains(&(parked.peer, parked.id)));
-        for parked in work {
-            self.park(parked);
-        }
-        intake
-    }
-
-    fn park(&mut self, parked: Parked) {
-        for (peer, doc) in self.parking.park(parked) {
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.forget_sent(&doc);
-            }
-        }
-    }
-
-    /// One step of one envelope: through admission if all that it names is here.
-    fn judge(&mut self, parked: Parked, ahead: &mut Arc<Document>, shelf: &dyn Shelf) -> Judged {
-        let Stage::Verified(envelope) = &parked.stage else { return Judged::Waits(Box::new(parked)) };
-        // The same one twice in one message is refused once.
-        if self.refusals.contains(&parked.id) {
-            return Judged::Done;
-        }
-        if let Some(held) = ahead.envelope(&parked.id) {
-            self.note_sent(&parked, held.header().parents.as_slice());
-            return Judged::Done;
-        }
-        // Signatures are verified elsewhere, maybe under a newer chain than the one told here: an unknown
-        // roster is no reason to refuse.
-        let strange = self.rosters.get(&envelope.header().roster).is_none();
-        let waits = |id: &EnvelopeId| !ahead.contains(id) && !self.is_refused(id, shelf);
-        if strange || envelope.header().parents.iter().any(waits) {
-            return Judged::Waits(Box::new(parked));
-        }
-        let rejected = |id: &EnvelopeId| self.is_refused(id, shelf);
-        let document = (!ahead.is_empty()).then_some(&**ahead);
-        let ground = Ground { rosters: &self.rosters, document, rejected: &rejected };
-        match admit((**envelope).clone(), &ground) {
-            Verdict::Admitted(envelope) => {
-                self.note_sent(&parked, envelope.header().parents.as_slice());
-                self.meet_own(&envelope, shelf);
-                if Arc::make_mut(ahead).insert(envelope.clone()).is_err() {
-                    return Judged::Waits(Box::new(parked));
-                }
-                // How long it lay here counts to its age.
-                let age = parked.age.plus(self.now.since(parked.arrived));
-                let arrival = Arrival { envelope, from: parked.peer, age };
-                Judged::Admitted(Box::new((parked, arrival)))
-            }
-            Verdict::Rejected(refusal) => {
-                self.refuse(&parked, refusal);
-                Judged::Done
-            }
-            Verdict::Parked(_) => Judged::Waits(Box::new(parked)),
-            // Under rules that this release does not know. Nothing is kept: it stays due where it is, and
-            // comes again after the upgrade.
-            Verdict::Held => Judged::Done,
-        }
-    }
-
-    fn note_sent(&mut self, parked: &Parked, parents: &[EnvelopeId]) {
+    pub(super) fn note_sent(&mut self, parked: &Parked, parents: &[EnvelopeId]) {
         if let Some(state) = self.peers.get_mut(&parked.peer) {
             state.talk(parked.doc).note_sent(parked.id, parents);
         }
     }
 
-    fn refuse(&mut self, parked: &Parked, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, parked: &Parked, refusal: Refusal) {
         let bytes = match &parked.stage {
             Stage::Signed(envelope) => envelope.encode(),
             Stage::Verified(envelope) => envelope.encode(),
@@ -496,29 +390,33 @@ impl Replica {
         }
     }
 
-    /// Judges everything parked anew, after the roster changed.
+    /// Judges what the roster that came lets be judged, and asks whether what is aside names us under it.
     pub(super) fn reverify(&mut self, shelf: &dyn Shelf) {
-        let mut fresh: BTreeMap<DocId, Vec<Parked>> =
-            self.parking.documents().map(|doc| (*doc, Vec::new())).collect();
-        for mut parked in self.parking.take_unverified() {
-            let Stage::Signed(envelope) = parked.stage else { continue };
-            match super::arrival::check_envelope(*envelope, &parked.doc, &self.rosters) {
-                Checked::Verified(envelope) => parked.stage = Stage::Verified(envelope),
-                Checked::UnknownRoster(envelope) => parked.stage = Stage::Signed(envelope),
-                Checked::Faulty(id, fault) => {
-                    self.out.push_back(Output::Blame { peer: parked.peer, id, fault });
-                    continue;
+        let mut fresh: BTreeMap<DocId, Vec<Parked>> = BTreeMap::new();
+        let rosters = &self.rosters;
+        for mut parked in self.parking.take_rostered(|hash| rosters.get(hash).is_some()) {
+            if let Stage::Signed(envelope) = parked.stage {
+                match super::arrival::check_envelope(*envelope, &parked.doc, rosters) {
+                    Checked::Verified(envelope) => parked.stage = Stage::Verified(envelope),
+                    Checked::UnknownRoster(envelope) => parked.stage = Stage::Signed(envelope),
+                    Checked::Faulty(id, fault) => {
+                        self.out.push_back(Output::Blame { peer: parked.peer, id, fault });
+                        continue;
+                    }
                 }
             }
             fresh.entry(parked.doc).or_default().push(parked);
         }
         for (doc, fresh) in fresh {
             let senders: BTreeMap<MemberId, Lane> = fresh.iter().map(|p| (p.peer, p.lane)).collect();
-            let intake = self.take_in(doc, fresh, shelf);
+            self.take_in(doc, fresh, shelf);
             for (peer, lane) in senders {
-                let missing = intake.missing.get(&peer).cloned().unwrap_or_default();
-                self.want(peer, doc, missing, lane, shelf);
+                let lacked = self.parking.lacked(peer, &doc);
+                self.want(peer, doc, lacked, lane, shelf);
             }
+        }
+        for doc in self.parking.documents_aside() {
+            self.take_in(doc, Vec::new(), shelf);
         }
     }
 
@@ -540,11 +438,4 @@ impl Replica {
             }
         }
     }
-}
-
-/// What became of one envelope in one round.
-enum Judged {
-    Admitted(Box<Pending>),
-    Waits(Box<Parked>),
-    Done,
 }

@@ -131,6 +131,11 @@ impl Loaded {
         Some(view)
     }
 
+    /// True if what is committed of a document is in memory.
+    pub fn has(&self, doc: &DocId) -> bool {
+        self.entries.get(doc).is_some_and(|entry| entry.view.is_some())
+    }
+
     /// What is committed and what is on its way into the store.
     pub fn ahead(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Arc<Document> {
         let ahead = self.entries.get(doc).and_then(|entry| entry.ahead.clone());

@@ -31,6 +31,8 @@ pub(super) struct Talk {
     /// Our heads and the peer's when we last asked it to come up to ours: asking the same again would
     /// go on for ever with a peer that refuses what we hold.
     pub urged: Option<(Fingerprint, BTreeSet<EnvelopeId>)>,
+    /// The retire that the peer named when it said that it has dropped the contents.
+    pub gone: Option<EnvelopeId>,
     used: u64,
 }
 
@@ -66,8 +68,17 @@ impl Talk {
         Some(pages.into_iter().filter(|(page, _)| *page <= end).flat_map(|(_, (_, page))| page).collect())
     }
 
-    /// True if the peer is known to hold everything in the document.
+    /// True if the peer has dropped the contents, as it says: it can be given and asked nothing.
+    pub fn has_dropped(&self) -> bool {
+        let told = self.told.iter().flatten();
+        self.gone.is_some_and(|gone| told.eq([&gone]))
+    }
+
+    /// True if the peer is known to hold everything in the document, or wants nothing of it.
     pub fn covers(&self, document: &Document) -> bool {
+        if self.has_dropped() {
+            return true;
+        }
         let known: Vec<EnvelopeId> = self.told.iter().flatten().chain(&self.sent).copied().collect();
         let seen = document.closure_of_held(&known);
         let knows = |id: &EnvelopeId| {
@@ -183,7 +194,9 @@ impl Peer {
 
     /// Ends the talk about a document on which both agree.
     pub fn end_talk(&mut self, doc: &DocId) {
-        self.talks.remove(doc);
+        if !self.talks.get(doc).is_some_and(Talk::has_dropped) {
+            self.talks.remove(doc);
+        }
         self.offers.remove(doc);
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::loaded::View;
+use super::parking::Need;
 use super::{Output, Replica, Shelf};
 use crate::audience::Audience;
 use crate::digest::Fingerprint;
@@ -43,6 +44,7 @@ struct Commit<'a> {
 impl Replica {
     pub(super) fn handle_wrote(&mut self, doc: DocId, envelopes: &[AdmittedEnvelope], shelf: &dyn Shelf) {
         self.loaded.refresh(&doc, shelf, &self.rosters);
+        envelopes.iter().for_each(|envelope| self.parking.wake(&Need::Parent(envelope.id())));
         let commit = Commit { wrote: envelopes, owed: &BTreeMap::new(), live: true };
         self.settle(doc, &commit, shelf);
     }

@@ -6,8 +6,8 @@ use super::{Fault, Output, Parting, Replica, Shelf};
 use crate::contact::{ContactError, SignedContact};
 use crate::ids::{EnvelopeId, MemberId, Millis, sha256};
 use crate::limits::{
-    DIGEST_INTERVAL_MS, FETCH_RETRY_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX, RING_AGE_MS_MAX,
-    ROSTER_PIECE_BYTES, WANT_RETRY_MS,
+    DIGEST_INTERVAL_MS, FETCH_RETRY_MS, HAVE_GATHER_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX,
+    RING_AGE_MS_MAX, ROSTER_PIECE_BYTES, WANT_RETRY_MS,
 };
 use crate::message::{Lane, Message, RosterPiece};
 use crate::roster::{RosterChain, RosterError, SignedRoster};
@@ -183,7 +183,10 @@ impl Replica {
             };
             state.sweep = Sweep::After(Some(last.order()));
             for row in rows {
-                let Some(view) = self.view_for(&peer, &row.doc, shelf) else { continue };
+                let Some(view) = self.view_for(&peer, &row.doc, shelf) else {
+                    self.offer_dropped(peer, row.doc, shelf);
+                    continue;
+                };
                 let Some(state) = self.peers.get_mut(&peer) else { return };
                 state.offers.insert(row.doc, now);
                 let fresh = now.since(row.since).0 <= RING_AGE_MS_MAX && row.rings;
@@ -207,7 +210,8 @@ impl Replica {
             self.compare(peer, shelf);
         }
         if self.house_at <= now {
-            self.house_at = now.plus(Millis(FETCH_RETRY_MS));
+            let soon = if self.judge_held(shelf) { HAVE_GATHER_MS } else { FETCH_RETRY_MS };
+            self.house_at = now.plus(Millis(soon));
             self.parking.expire(now);
             self.fetching.retain(|_, at| now.since(*at).0 < FETCH_RETRY_MS);
             self.fetch_missing(shelf);

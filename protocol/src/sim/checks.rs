@@ -39,6 +39,7 @@ impl World {
             | Message::RosterWant(_)
             | Message::Roster(_)
             | Message::Want(_)
+            | Message::Gone(_)
             | Message::Proof(_)
             | Message::DigestRoot(_)
             | Message::DigestChildren(_)

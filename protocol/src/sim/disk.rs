@@ -9,7 +9,7 @@ use crate::audience::Audience;
 use crate::author::{Draft, Hand, Lock, SealError, seal};
 use crate::contact::SignedContact;
 use crate::digest::{Digest, Fingerprint, Place};
-use crate::document::Document;
+use crate::document::{Document, retired_fingerprint};
 use crate::envelope::{AdmittedEnvelope, BlobClass, BlobRef};
 use crate::fold::Fold;
 use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
@@ -17,8 +17,9 @@ use crate::limits::BLOB_INLINE_BYTES_MAX;
 use crate::message::{InlineBlob, Prefix};
 use crate::operation::Operation;
 use crate::proof::Proof;
-use crate::replica::{Arrival, DueOrder, DueRow, Shelf, due_peers};
+use crate::replica::{Arrival, Dropped, DueOrder, DueRow, Held, Shelf, due_peers};
 use crate::roster::RosterChain;
+use crate::sim::kept::Kept;
 
 /// A document as it lies on a disk, with what it says under the roster of that disk.
 #[derive(Debug, Clone)]
@@ -99,6 +100,8 @@ pub struct Disk {
     pub refused: BTreeMap<EnvelopeId, Refusal>,
     /// The documents.
     pub documents: BTreeMap<DocId, Filed>,
+    /// What lies beside the documents.
+    pub kept: Kept,
     written: BTreeMap<EnvelopeId, Millis>,
 }
 
@@ -118,6 +121,7 @@ impl Disk {
             due: BTreeMap::new(),
             refused: BTreeMap::new(),
             documents: BTreeMap::new(),
+            kept: Kept::default(),
             written: BTreeMap::new(),
         }
     }
@@ -237,6 +241,7 @@ impl Disk {
             if document.insert(envelope) == Ok(true) {
                 self.written.entry(id).or_insert(written);
             }
+            self.kept.let_go(|held| *held == id);
         }
         for blob in blobs {
             self.came_for.entry(blob.id).or_insert(doc);
@@ -284,6 +289,48 @@ impl Disk {
         }
     }
 
+    /// Drops the contents of a retired document; its retire and whom it is for stay.
+    pub fn drop_contents(&mut self, doc: &DocId) {
+        let Some(filed) = self.documents.get(doc) else { return };
+        let retired = filed.document.retired();
+        let Some(retire) = retired.and_then(|id| filed.document.envelope(&id).cloned()) else { return };
+        let audience = filed.fold.audience.members().collect();
+        self.kept.dropped.insert(*doc, Dropped { retire: retire.signed().clone(), audience });
+        self.documents.remove(doc);
+    }
+
+    /// Takes a peer's word that it has dropped the contents of a document.
+    pub fn note_gone(&mut self, peer: MemberId, doc: DocId, retired: EnvelopeId) {
+        self.kept.gone.insert((peer, doc), retired);
+        if let Some(rows) = self.due.get_mut(&peer) {
+            rows.remove(&doc);
+        }
+    }
+
+    /// What is shared with a peer by now, as the digest with that peer has it.
+    fn shared(&self, peer: &MemberId) -> BTreeMap<DocId, Fingerprint> {
+        let may = |filed: &Filed| {
+            let audience = &filed.fold.audience;
+            audience.entitled(peer) && audience.entitled(&self.me)
+        };
+        let of_retired = |doc: &DocId, id: &EnvelopeId| Fingerprint(retired_fingerprint(doc, id));
+        let gone = self.kept.gone.iter().filter(|((other, _), _)| other == peer);
+        let mut shared: BTreeMap<DocId, Fingerprint> =
+            gone.map(|((_, doc), retired)| (*doc, of_retired(doc, retired))).collect();
+        for (doc, filed) in self.documents.iter().filter(|(_, filed)| may(filed)) {
+            let at = Fingerprint(filed.document.fingerprint());
+            if filed.document.retired().is_some() {
+                shared.insert(*doc, at);
+            } else {
+                shared.entry(*doc).or_insert(at);
+            }
+        }
+        let dropped = self.kept.dropped.iter();
+        let dropped = dropped.filter(|(_, d)| d.audience.contains(peer) && d.audience.contains(&self.me));
+        shared.extend(dropped.map(|(doc, d)| (*doc, of_retired(doc, &d.retire.id()))));
+        shared
+    }
+
     /// Sets `due`.
     pub fn set_due(&mut self, now: Millis, peer: MemberId, doc: DocId) {
         let rings = self.documents.get(&doc).and_then(|filed| filed.document.genesis()).is_some_and(rings);
@@ -293,8 +340,11 @@ impl Disk {
 
     /// Clears `due` if the document is still what the peer confirmed.
     pub fn clear_due(&mut self, peer: MemberId, doc: DocId, at: Fingerprint) {
+        let dropped = self.kept.dropped.get(&doc).map(|d| retired_fingerprint(&doc, &d.retire.id()));
         let same = self.documents.get(&doc).is_some_and(|filed| filed.document.fingerprint() == at.0);
-        if same && let Some(rows) = self.due.get_mut(&peer) {
+        if (same || dropped == Some(at.0))
+            && let Some(rows) = self.due.get_mut(&peer)
+        {
             rows.remove(&doc);
         }
     }
@@ -317,6 +367,20 @@ impl Shelf for Disk {
     fn refused(&self, id: &EnvelopeId) -> bool {
         self.refused.contains_key(id)
     }
+    fn held(&self, id: &EnvelopeId) -> bool {
+        self.kept.holds(id)
+    }
+    fn held_from(&self, peer: &MemberId, doc: &DocId, limit: usize) -> Vec<EnvelopeId> {
+        let theirs = |held: &Held| held.from == *peer && held.envelope.header().doc == *doc;
+        self.kept.held(Millis(0)).filter(theirs).map(|held| held.envelope.id()).take(limit).collect()
+    }
+    fn held_ready(&self, rules: u16, limit: usize) -> Vec<Held> {
+        let ready = |held: &Held| held.envelope.header().rules_version <= rules;
+        self.kept.held(Millis(0)).filter(ready).take(limit).collect()
+    }
+    fn dropped(&self, doc: &DocId) -> Option<Dropped> {
+        self.kept.dropped.get(doc).cloned()
+    }
     fn written(&self, id: &EnvelopeId) -> Option<Millis> {
         self.written.get(id).copied()
     }
@@ -333,6 +397,10 @@ impl Shelf for Disk {
     }
     fn digest_below(&self, peer: &MemberId, prefix: &Prefix, limit: usize) -> Vec<(DocId, Fingerprint)> {
         let Some((first, last)) = prefix.bounds() else { return Vec::new() };
+        if !(self.kept.gone.is_empty() && self.kept.dropped.is_empty()) {
+            let shared = self.shared(peer).into_iter();
+            return shared.filter(|(doc, _)| (first..=last).contains(doc)).take(limit).collect();
+        }
         let may = |filed: &Filed| {
             let audience = &filed.fold.audience;
             audience.entitled(peer) && audience.entitled(&self.me)

@@ -38,6 +38,7 @@ impl World {
             | Message::Roster(_)
             | Message::Have(_)
             | Message::Want(_)
+            | Message::Gone(_)
             | Message::Proof(_)
             | Message::DigestRoot(_)
             | Message::DigestChildren(_)

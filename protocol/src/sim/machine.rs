@@ -66,6 +66,12 @@ impl World {
                 }
                 self.queue(n, Write::Refusal(id, refusal));
             }
+            Output::Hold(held) => {
+                let wall = self.node(n).wall(self.now);
+                self.node_mut(n).disk.kept.hold(wall, held);
+            }
+            Output::LetGo { ids } => self.node_mut(n).disk.kept.let_go(|held| ids.contains(held)),
+            Output::NoteGone { peer, doc, retired } => self.node_mut(n).disk.note_gone(peer, doc, retired),
             Output::Blame { peer, .. } if self.is_hostile_member(&peer) => self.report.blamed += 1,
             Output::Blame { fault, .. } => return Err(format!("an honest node was blamed: {fault}")),
             Output::ClearDue { peer, doc, at } => self.queue(n, Write::ClearDue(peer, doc, at)),

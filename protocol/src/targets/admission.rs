@@ -125,7 +125,12 @@ fn judge_all(doc: Option<DocId>, pile: Vec<SignedEnvelope>) -> (Judged, Document
         for signed in waiting {
             let rejected = |id: &EnvelopeId| judged.rejected.contains_key(id);
             let held = (!document.is_empty()).then_some(&document);
-            let ground = Ground { rosters, document: held, rejected: &rejected };
+            let ground = Ground {
+                rosters,
+                document: held,
+                rules: crate::envelope::RULES_VERSION,
+                rejected: &rejected,
+            };
             match admit(VerifiedEnvelope::just_signed(signed.clone()), &ground) {
                 Verdict::Admitted(envelope) => take(&mut judged, &mut document, envelope),
                 Verdict::Rejected(refusal) => _ = judged.rejected.insert(signed.id(), refusal),

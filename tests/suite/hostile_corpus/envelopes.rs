@@ -82,8 +82,8 @@ fn identities() -> Vec<Case> {
             let other = protocol::ids::DocId([9; 32]);
             vec![story.altered(Fate::Blamed(Fault::OtherDocument), |header| header.doc = other)]
         }),
-        case("rules that this release does not know are not judged", |story| {
-            vec![story.altered(Fate::NoVerdict, |header| header.rules_version = 2)]
+        case("an envelope does not leave the rules of its document for later ones", |story| {
+            vec![story.altered(Fate::Refused(Refusal::RulesVersion), |header| header.rules_version = 2)]
         }),
         case("an envelope follows the rules of its document", |story| {
             vec![story.altered(Fate::Refused(Refusal::RulesVersion), |header| header.rules_version = 0)]

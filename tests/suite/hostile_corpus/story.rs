@@ -59,8 +59,6 @@ pub enum Fate {
     Admitted,
     /// One of several that prove its author a liar: the proof is kept, and of them what others built on.
     Proven,
-    /// Dropped without a verdict.
-    NoVerdict,
 }
 
 /// Something to send beside honest envelopes.

@@ -39,6 +39,9 @@ fn tells_how_far(operation: &Operation) -> bool {
 
 impl Showing<'_> {
     pub(in crate::desk) fn detail(&self, doc: DocId) -> Result<IncidentDetailView, ActError> {
+        if let Some(beyond) = self.beyond(doc)? {
+            return Ok(beyond);
+        }
         let (row, document, fold) = self.load(doc)?;
         #[cfg(any(debug_assertions, feature = "planted-faults"))]
         crate::planted::show(document.envelopes());
@@ -49,7 +52,7 @@ impl Showing<'_> {
             timeline.extend(self.line(envelope, &told, own)?);
         }
         let (kept, merged) = self.merged(doc)?.unzip();
-        let mut incident = self.incident(&row, None)?;
+        let mut incident = self.as_complete_as_it_is(self.incident(&row, None)?, doc)?;
         let mut steps = self.steps(&told, &timeline);
         let mut may = self.may(&row, &fold, own);
         if let Some(kept) = kept.filter(|_| own) {

@@ -51,6 +51,7 @@ fn incident(number: u64, kind: &str, status: &str, minutes: u64) -> IncidentView
         id: format!("{number:064x}"),
         short: format!("{:04X}", 0xA3F1_u64.wrapping_mul(number + 3) & 0xFFFF),
         kind: kind.to_owned(),
+        contents: "here".to_owned(),
         urgency: protocol::kind::Kind::by_name(kind)
             .map_or("normal".to_owned(), |k| codes::names(&[k.urgency]).concat()),
         code: "CL-13112".to_owned(),
