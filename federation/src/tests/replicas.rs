@@ -79,7 +79,10 @@ impl Island {
             }
             Wanted::RecordRefusal { refusal, .. } => panic!("an honest envelope was refused: {refusal:?}"),
             Wanted::Blame { fault, .. } => panic!("an honest peer was blamed: {fault}"),
+            Wanted::Hold(held) => panic!("an envelope of today's rules was held: {:?}", held.envelope.id()),
             Wanted::InStep { .. }
+            | Wanted::LetGo { .. }
+            | Wanted::NoteGone { .. }
             | Wanted::ForgetDigest { .. }
             | Wanted::ServeBlob { .. }
             | Wanted::OfferRoster { .. }

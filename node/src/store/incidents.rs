@@ -201,14 +201,19 @@ impl Tx<'_> {
             ":took_over": took_over(document, us),
             ":unconfirmed": u32::try_from(fold.unconfirmed.len()).unwrap_or(u32::MAX),
         })?;
+        self.derive_members(doc, &fold)?;
+        self.derive_merges(doc, &fold)?;
+        self.heed_blobs(doc, &fold)
+    }
+
+    fn derive_members(&self, doc: DocId, fold: &Fold) -> Result<(), WriteError> {
+        let db = self.db();
         let mut member =
             db.prepare_cached("INSERT OR IGNORE INTO incident_member (doc, member) VALUES (?1, ?2)")?;
         for involved in &fold.audience.involved {
             member.execute(params![doc.0, involved.0])?;
         }
-        drop(member);
-        self.derive_merges(doc, &fold)?;
-        self.heed_blobs(doc, &fold)
+        Ok(())
     }
 }
 

@@ -102,7 +102,7 @@ fn who_has_dropped_a_document_takes_nothing_of_it_in_and_asks_for_nothing() {
     bench.connect(2);
     let doc = all[0].header().doc;
     let told = (federation.id(1), Lane::Urgent, have(doc, &[all[3].id()], false));
-    assert_eq!(bench.say(1, body(&all)), [told.clone()]);
+    assert_eq!(bench.say(1, body(&all)), std::slice::from_ref(&told));
     assert_eq!(bench.say(1, have(doc, &[all[1].id()], true)), [told]);
     assert_eq!(bench.say(2, body(&all)), [], "a stranger is told nothing");
     let nothing = have(doc, &[], false);

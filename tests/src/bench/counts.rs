@@ -8,7 +8,7 @@ use std::process::Command;
 
 use protocol::admission::{Ground, Verdict, admit};
 use protocol::document::Document;
-use protocol::envelope::{AdmittedEnvelope, SignedEnvelope, VerifiedEnvelope};
+use protocol::envelope::{AdmittedEnvelope, RULES_VERSION, SignedEnvelope, VerifiedEnvelope};
 use protocol::fixture::{Federation, Scribe, somebody};
 use protocol::fold::Fold;
 use protocol::frame::Frames;
@@ -138,8 +138,12 @@ pub fn drive(part: Part, rounds: u32) -> anyhow::Result<()> {
             Part::Verify => _ = black_box(last.clone().verify(&federation.rosters)?),
             Part::Admit => {
                 let rejected = |_: &protocol::ids::EnvelopeId| false;
-                let ground =
-                    Ground { rosters: &federation.rosters, document: Some(&before), rejected: &rejected };
+                let ground = Ground {
+                    rosters: &federation.rosters,
+                    document: Some(&before),
+                    rules: RULES_VERSION,
+                    rejected: &rejected,
+                };
                 let verdict = black_box(admit(verified.clone(), &ground));
                 anyhow::ensure!(matches!(verdict, Verdict::Admitted(_)), "it is not admitted");
             }
