@@ -25,7 +25,6 @@ pub const TROUBLE: &[&str] = &[
     "restore amid a handoff",
     "restore amid a takeover",
     "restore without its mark",
-    "forgotten word taken for a twin's",
     "copy beside its original",
     "twin noticed",
     "twin stopped",
