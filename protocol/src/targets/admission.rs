@@ -122,6 +122,7 @@ fn judge_all(doc: Option<DocId>, pile: Vec<SignedEnvelope>) -> (Judged, Document
     loop {
         let before = waiting.len();
         let mut left = Vec::new();
+        judged.held.clear();
         for signed in waiting {
             let rejected = |id: &EnvelopeId| judged.rejected.contains_key(id);
             let held = (!document.is_empty()).then_some(&document);
@@ -134,7 +135,11 @@ fn judge_all(doc: Option<DocId>, pile: Vec<SignedEnvelope>) -> (Judged, Document
             match admit(VerifiedEnvelope::just_signed(signed.clone()), &ground) {
                 Verdict::Admitted(envelope) => take(&mut judged, &mut document, envelope),
                 Verdict::Rejected(refusal) => _ = judged.rejected.insert(signed.id(), refusal),
-                Verdict::Held => _ = judged.held.insert(signed.id()),
+                // Held is no verdict: once the genesis is here, it is judged by the genesis's rules.
+                Verdict::Held => {
+                    judged.held.insert(signed.id());
+                    left.push(signed);
+                }
                 Verdict::Parked(_) => left.push(signed),
             }
         }
@@ -143,7 +148,7 @@ fn judge_all(doc: Option<DocId>, pile: Vec<SignedEnvelope>) -> (Judged, Document
             break;
         }
     }
-    judged.parked = waiting.iter().map(SignedEnvelope::id).collect();
+    judged.parked = waiting.iter().map(SignedEnvelope::id).filter(|id| !judged.held.contains(id)).collect();
     (judged, document)
 }
 
