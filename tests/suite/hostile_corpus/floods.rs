@@ -101,6 +101,8 @@ async fn settled(stage: &Stage) -> (u64, u64) {
 }
 
 async fn parked(stage: &Stage) -> String {
+    // What was asked for in an earlier case is bounded by its document, not by its sender.
+    let before = gauge(stage, "cuadra_parked").await;
     for document in 0..20 {
         let doc = DocId(id(document));
         let orphans: Vec<Bad> = (0..40).map(|n| orphan(stage, doc, document * 40 + n)).collect();
@@ -108,7 +110,7 @@ async fn parked(stage: &Stage) -> String {
     }
     let (count, _) = settled(stage).await;
     let max = u64::try_from(PARKED_PER_PEER_MAX).expect("small");
-    assert!(count <= max, "{count} envelopes are parked");
+    assert!(count <= max + before, "{count} envelopes are parked, {before} were before");
     assert!(count > max / 2, "{count} are parked: the flood did not come");
     format!("{count} of 800 parked")
 }
