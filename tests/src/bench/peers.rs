@@ -33,19 +33,19 @@ pub enum System {
 #[command(next_help_heading = "Options of the work «peers»")]
 pub struct Peers {
     /// Only these systems
-    #[arg(long = "peer", value_enum, value_name = "SYSTEM")]
+    #[arg(id = "peer_systems", long = "peer", value_enum, value_name = "SYSTEM")]
     systems: Vec<System>,
     /// Only these works: W1, W2, W3
-    #[arg(long = "peer-work", value_enum, value_name = "WORK", ignore_case = true)]
+    #[arg(id = "peer_works", long = "peer-work", value_enum, value_name = "WORK", ignore_case = true)]
     works: Vec<Shared>,
     /// W2: documents of six changes that one side lacks
-    #[arg(long = "peer-missing", value_name = "DOCUMENTS", default_value_t = 10_000)]
+    #[arg(id = "peer_missing", long = "peer-missing", value_name = "DOCUMENTS", default_value_t = 10_000)]
     pub missing: usize,
     /// W3: documents that both sides hold
-    #[arg(long = "peer-shared", value_name = "DOCUMENTS", default_value_t = 50_000)]
+    #[arg(id = "peer_shared", long = "peer-shared", value_name = "DOCUMENTS", default_value_t = 50_000)]
     pub shared: usize,
     /// Seconds after which a measurement of a peer, or making ready for it, is stopped
-    #[arg(long = "peer-within", value_name = "SECONDS", default_value_t = 60)]
+    #[arg(id = "peer_within", long = "peer-within", value_name = "SECONDS", default_value_t = 60)]
     within: u64,
 }
 
