@@ -150,6 +150,8 @@ impl Replica {
         let talk = self.peers.get(&peer).and_then(|state| state.known_talk(doc));
         let mut held: BTreeSet<EnvelopeId> = talk.map(|talk| talk.sent.clone()).unwrap_or_default();
         if mine {
+            // What was let go is not here: an honest author may have built on part of it since.
+            held.retain(|id| ahead.contains(id) || ahead.proof(id).is_some());
             held.extend(ahead.heads().into_iter().take(HEADS_MAX / 2));
             let room = HELD_IDS_MAX.saturating_sub(held.len());
             held.extend(ahead.tips().into_iter().take(room));

@@ -137,6 +137,25 @@ fn after_a_proof_its_author_is_kept_only_where_somebody_else_built_on_it() {
 }
 
 #[test]
+fn what_was_let_go_is_not_said_to_be_held_when_an_honest_author_has_built_on_part_of_it() {
+    let forked = forked();
+    let (doc, [a, b]) = (forked.doc(), &forked.branches);
+    let mut bench = forked.bench(2, &[&forked.genesis, a, b]);
+    let mut scribe = Scribe::new(&forked.federation);
+    scribe.document = Document::from_log([forked.genesis.clone(), b.clone()]).unwrap();
+    let seen = scribe.document.clone();
+    let [named, more] = [3, 1].map(|n| scribe.write_on(&seen, n, note()).unwrap());
+    bench.say(3, body(&[b.clone(), more.clone()]));
+    assert!(![b, &more].into_iter().any(|gone| bench.disk.documents[&doc].contains(&gone.id())));
+    let heads = [named.id(), forked.proof.id()];
+    let sent = bench.say(3, have(doc, &heads, true));
+    let asked = want(doc, &[named.id()], &[forked.genesis.id(), a.id()]);
+    assert_eq!(sent, [(forked.federation.id(3), Lane::Urgent, asked)], "so it is given what it lacks");
+    bench.say(3, answer(&[b.clone(), named.clone()]));
+    assert_eq!(bench.heads(&doc), [named.id()]);
+}
+
+#[test]
 fn proof_is_sent_to_who_asks_for_it_by_name_and_may_hold_the_document() {
     let forked = forked();
     let doc = forked.doc();
