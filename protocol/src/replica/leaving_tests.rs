@@ -98,6 +98,36 @@ fn stranger_that_sees_a_fork_first_takes_the_document_and_tells_who_offers_it_of
 }
 
 #[test]
+fn who_is_out_by_a_proof_and_tells_of_another_is_shown_the_one_that_it_lacks() {
+    let case = let_in();
+    let (doc, [genesis, _, invited]) = (case.doc(), &case.believes);
+    let mut scribe = Scribe::new(&case.federation);
+    let seen = Document::from_log([genesis.clone()]).unwrap();
+    let note = |scribe: &mut Scribe| scribe.write_on(&seen, 1, Operation::Note { by: somebody(1) }).unwrap();
+    let forks = [note(&mut scribe), note(&mut scribe)];
+    let statements = forks.each_ref().map(|e| VerifiedStatement::of_verified(e.signed()));
+    let other = Proof::of(statements.to_vec()).unwrap();
+    let shown = Message::Proof(ProofPage::pages(&other).remove(0));
+    let precinct = case.federation.precinct();
+    let mut knows = case.bench(precinct, &[0, 2]);
+    knows.say(0, body(&case.believes));
+    knows.say(0, body(std::slice::from_ref(&case.fork)));
+    let told = |sent: &[Sent]| told_to(sent, case.federation.id(2), &case.told());
+    let mut sent = knows.say(2, have(doc, &[other.id()], true));
+    sent.extend(knows.say(2, shown.clone()));
+    sent.extend(knows.say(2, have(doc, &[other.id()], true)));
+    assert!(!told(&sent), "a proof alone does not show who holds the document: {sent:?}");
+    assert!(!knows.disk.documents[&doc].knows_proof(&other), "and is not taken of a stranger");
+    let offer = have(doc, &[invited.id(), other.id()], true);
+    let mut sent = knows.say(2, offer.clone());
+    sent.extend(knows.say(2, answer(&case.believes)));
+    assert!(!told(&sent), "something that it tells of has not come: {sent:?}");
+    sent = knows.say(2, shown);
+    assert!(told(&sent), "now all has: {sent:?}");
+    assert!(told(&knows.say(2, offer)), "and again should that be lost");
+}
+
+#[test]
 fn who_is_out_by_a_retire_is_shown_it_with_what_it_had_seen_and_stores_it() {
     let federation = Arc::new(Federation::new(3));
     let precinct = federation.precinct();

@@ -30,9 +30,10 @@ impl Replica {
         shelf: &dyn Shelf,
     ) {
         let doc = arrived.doc;
-        if self.view_for(&peer, &doc, shelf).is_none() {
+        if self.loaded.view(&doc, shelf, &self.rosters).is_none() {
             return;
         }
+        let mine = self.view_for(&peer, &doc, shelf).is_some();
         if let Some((id, fault)) = arrived.fault {
             self.out.push_back(Output::Blame { peer, id, fault });
             return;
@@ -47,8 +48,15 @@ impl Replica {
         let first = statements.first().map_or(EnvelopeId([0; 32]), |first| first.statement().id());
         match Proof::of(statements) {
             Some(proof) => {
+                // By itself a proof does not show that a stranger holds the document.
+                if !mine && talk.sent.is_empty() {
+                    return;
+                }
                 talk.note_sent(proof.id(), &[]);
                 self.keep_proof(peer, doc, lane, proof, shelf);
+                if !mine && self.unknown_of(peer, &doc, shelf).is_empty() {
+                    self.explain(peer, doc, lane, shelf);
+                }
             }
             None => self.out.push_back(Output::Blame { peer, id: first, fault: Fault::NoProof }),
         }
