@@ -50,7 +50,9 @@ impl Writing {
     pub(super) fn begin(&mut self) -> Result<(), WriteError> {
         self.group = Effects::default();
         step(&self.db, "BEGIN IMMEDIATE")?;
-        step(&self.keys, "BEGIN")?;
+        // At once, not at the first write: what is made ahead is stored by another connection, and a key
+        // that was read before that could then not be followed by one that is written.
+        step(&self.keys, "BEGIN IMMEDIATE")?;
         Ok(())
     }
 
