@@ -148,4 +148,21 @@ mod tests {
         assert!(!key.stored);
         assert_ne!(spare.take().name, key.name);
     }
+
+    #[tokio::test]
+    async fn a_key_that_was_read_is_followed_by_one_that_is_written_whoever_makes_keys_meanwhile() {
+        use protocol::fixture::Federation;
+
+        let (federation, folder) = (Federation::new(1), tempfile::tempdir().unwrap());
+        let store = crate::store::tests::open_as(folder.path(), &federation, 0, None);
+        let other = connect_one(folder.path(), "keys.db").unwrap();
+        other.busy_timeout(std::time::Duration::ZERO).unwrap();
+        let written = store.write(crate::store::Queue::Normal, move |tx| {
+            tx.keys().person(1)?;
+            // In between, or not before this is done: both are well.
+            let _ = other.execute("INSERT INTO blob_key (blob, key) VALUES (?1, ?1)", params![random()]);
+            tx.keys().add_blob(&random(), &Key::fresh())
+        });
+        written.await.unwrap();
+    }
 }
