@@ -117,6 +117,15 @@ impl Federation {
         self.rosters.add(sign(&self.body)).expect("the fixture's roster keeps the rules");
     }
 
+    /// Adds a version that stands beside the head, and publishes one that joins both.
+    pub fn join(&mut self, beside: &SignedRoster) {
+        self.rosters.add(beside.clone()).expect("a version beside the head is kept");
+        self.body.version += 1;
+        self.body.previous = vec![self.rosters.head().hash(), beside.hash()];
+        self.body.sort();
+        self.rosters.add(sign(&self.body)).expect("the fixture's roster keeps the rules");
+    }
+
     /// Revokes every key of member `n` in a new version.
     pub fn revoke(&mut self, n: usize) {
         let id = self.id(n);

@@ -103,6 +103,18 @@ impl Replica {
         }
     }
 
+    /// The same, without waiting: the peer that sent the version that joins both may be gone before the time
+    /// for another question has come, and whoever is reached next begins anew. As often as it takes to
+    /// come to the first version, and no more until the chain has grown.
+    fn ask_roster_at_once_further_back(&mut self, peer: MemberId) {
+        let head = self.rosters.head().version;
+        self.ask_roster_further_back(peer);
+        if let Some(state) = self.peers.get_mut(&peer).filter(|state| state.roster_back < head) {
+            state.roster_asked_at = None;
+        }
+        self.ask_roster(peer);
+    }
+
     /// True for the next version if it follows one that is not here, so one beside our newest.
     fn joins_unknown(&self, version: u64, bytes: &[u8]) -> bool {
         version == self.rosters.head().version + 1
@@ -130,8 +142,7 @@ impl Replica {
             let bytes = std::mem::take(assembly).bytes;
             state.roster_version = state.roster_version.max(piece.version);
             if self.joins_unknown(piece.version, &bytes) {
-                self.ask_roster_further_back(peer);
-                self.ask_roster(peer);
+                self.ask_roster_at_once_further_back(peer);
             }
             self.out.push_back(Output::OfferRoster { peer, bytes });
         }

@@ -52,6 +52,36 @@ fn roster_version_in_pieces_is_put_together_and_handed_on_once() {
 }
 
 #[test]
+fn version_that_joins_one_that_is_not_here_is_asked_for_again_at_once_from_further_back() {
+    let at = |ms: u64| {
+        let mut federation = Federation::new(3);
+        federation.publish(|body| body.expires = Millis(body.expires.0 + ms));
+        federation
+    };
+    let (here, mut joined) = (at(1), at(2));
+    joined.join(here.rosters.signed(&here.rosters.head().hash()).unwrap());
+    let newest = joined.rosters.signed(&joined.rosters.head().hash()).unwrap().encode();
+    let piece = RosterPiece { version: 3, piece: 0, pieces: 1, bytes: newest };
+    let asked = |sent: &[Sent]| {
+        let after = |(_, _, message): &Sent| {
+            if let Message::RosterWant(after) = message { Some(*after) } else { None }
+        };
+        sent.iter().filter_map(after).collect::<Vec<u64>>()
+    };
+    let here = Arc::new(here);
+    let mut bench = Bench::new(&here, 0);
+    // Each connection begins anew, and none need live for longer than a question and its answer.
+    for _ in 0..2 {
+        let connected = Input::Connected { peer: here.id(1), roster_version: 3 };
+        assert_eq!(asked(&bench.settle(connected)), [2]);
+        for expected in [vec![1], vec![0], vec![], vec![]] {
+            let sent = bench.say(1, Message::Roster(piece.clone()));
+            assert_eq!(asked(&sent), expected, "it comes to the first version, and then it waits");
+        }
+    }
+}
+
+#[test]
 fn expelled_peer_is_disconnected_and_told_nothing_more() {
     let mut federation = Federation::new(3);
     let before = Arc::new(Federation::new(3));
