@@ -98,6 +98,26 @@ fn stranger_that_sees_a_fork_first_takes_the_document_and_tells_who_offers_it_of
 }
 
 #[test]
+fn document_that_a_comparison_made_due_after_a_proof_put_this_node_out_of_it_does_not_stay_due() {
+    let case = let_in();
+    let doc = case.doc();
+    let mut out = case.bench(2, &[0, 1]);
+    out.say(0, body(&case.believes));
+    // Compared before the proof comes, and written after it.
+    let nothing =
+        Message::DigestLeaf(crate::message::DigestLeaf { prefix: Prefix::default(), documents: vec![] });
+    let compared = out.message(1, nothing);
+    let mut late = out.hand(compared);
+    late.retain(|output| matches!(output, Output::SetDue { .. }));
+    assert_eq!(late.len(), 1);
+    out.say(1, case.told());
+    out.carry_out(late);
+    assert!(out.is_due(1, &doc));
+    out.pass(crate::limits::DIGEST_INTERVAL_MS);
+    assert!(!out.is_due(1, &doc), "it is not the peer's to be told of any more");
+}
+
+#[test]
 fn who_is_out_by_a_proof_and_tells_of_another_is_shown_the_one_that_it_lacks() {
     let case = let_in();
     let (doc, [genesis, _, invited]) = (case.doc(), &case.believes);

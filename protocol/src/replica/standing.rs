@@ -4,7 +4,8 @@
 use super::peer::{Assembly, Peer, Sweep};
 use super::{Fault, Output, Parting, Replica, Shelf};
 use crate::contact::{ContactError, SignedContact};
-use crate::ids::{EnvelopeId, MemberId, Millis, sha256};
+use crate::digest::Fingerprint;
+use crate::ids::{DocId, EnvelopeId, MemberId, Millis, sha256};
 use crate::limits::{
     DIGEST_INTERVAL_MS, FETCH_RETRY_MS, HAVE_GATHER_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX,
     RING_AGE_MS_MAX, ROSTER_PIECE_BYTES, WANT_RETRY_MS,
@@ -195,7 +196,9 @@ impl Replica {
             state.sweep = Sweep::After(Some(last.order()));
             for row in rows {
                 let Some(view) = self.view_for(&peer, &row.doc, shelf) else {
-                    self.offer_dropped(peer, row.doc, shelf);
+                    if !self.offer_dropped(peer, row.doc, shelf) {
+                        self.forget_due(peer, row.doc, shelf);
+                    }
                     continue;
                 };
                 let Some(state) = self.peers.get_mut(&peer) else { return };
@@ -204,6 +207,15 @@ impl Replica {
                 let lane = if fresh { Lane::Urgent } else { Lane::Backfill };
                 self.send_have(peer, row.doc, &view, true, lane);
             }
+        }
+    }
+
+    /// A document is due that is not the peer's any more, or not ours: it was set after a comparison that
+    /// was made before that was known, and nothing else would ever clear it.
+    fn forget_due(&mut self, peer: MemberId, doc: DocId, shelf: &dyn Shelf) {
+        if let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) {
+            let at = Fingerprint(view.document.fingerprint());
+            self.out.push_back(Output::ClearDue { peer, doc, at });
         }
     }
 
