@@ -21,6 +21,7 @@ use crate::handlers::Decode;
 use crate::lane::Lane;
 use crate::limits::COMMANDS_RUN_MAX;
 use crate::links::{Change, LinkEvent, Links};
+use crate::node::Handle;
 
 /// Everything that can happen to the core.
 #[derive(Debug)]
@@ -76,6 +77,13 @@ pub trait Core: Send + 'static {
     type Frame: Send + 'static;
     /// What the node around tells it.
     type Command: Send + 'static;
+    /// Told once, before anything else: how the node around reaches the loop.
+    fn begin(&mut self, handle: Handle<Self>)
+    where
+        Self: Sized,
+    {
+        drop(handle);
+    }
     /// Takes one input in.
     fn handle(&mut self, now: Millis, input: Input<Self::Frame, Self::Command>);
     /// Whether a peer may have a blob by a document that names it.

@@ -87,7 +87,7 @@ impl<C: Core> Federation<C> {
         settings: Settings,
         keys: AcceptedKeys,
         handlers: Handlers<D>,
-        core: C,
+        mut core: C,
     ) -> Result<Self, StartError> {
         let Settings { listen, identity, own_keys, timing, seed } = settings;
         let endpoint = Endpoint::bind(listen, own_keys, keys.clone(), identity.member)?;
@@ -112,6 +112,16 @@ impl<C: Core> Federation<C> {
             blob_asks,
             stop,
         ));
+        let handle = Handle {
+            commands,
+            connections: connected,
+            contacts,
+            fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+            board: context.board.clone(),
+            door: context.door.clone(),
+            local,
+        };
+        core.begin(handle.clone());
         let links = Links::new(context.board.clone(), connections, context.clock);
         let driver = Driver {
             context: context.clone(),
@@ -127,15 +137,6 @@ impl<C: Core> Federation<C> {
             tokio::spawn(accept_all(context.clone())),
             tokio::spawn(dial_all(context.clone(), contacts_read, seed)),
         ];
-        let handle = Handle {
-            commands,
-            connections: connected,
-            contacts,
-            fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
-            board: context.board.clone(),
-            door: context.door.clone(),
-            local,
-        };
         Ok(Self { handle, endpoint, stopping, tasks })
     }
 

@@ -6,6 +6,7 @@ mod contacts;
 mod own;
 mod rosters;
 mod shelf;
+mod taking;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use federation::close::CloseCode;
 use federation::handlers::{Blob, BlobShelf, Decode, Later, Refusal, Worth};
-use federation::{Core, Input, Lane, Output};
+use federation::{Core, Handle, Input, Lane, Output};
 use protocol::ids::{BlobId, MemberId, Millis};
 use protocol::message::{BlobWant, Message};
 use protocol::replica::{
@@ -29,7 +30,8 @@ pub use carrier::Carrier;
 pub use contacts::Contacts;
 pub use own::{OwnKeyError, OwnSide};
 pub use rosters::NodeRosters;
-pub use shelf::NodeShelf;
+pub use shelf::{NodeShelf, OpenShelf};
+use taking::{Coming, Taking};
 
 /// Things asked for and not carried out yet, above which no more frames of peers are taken.
 pub const WORKS_IN_FLIGHT_MAX: usize = 4_096;
@@ -46,6 +48,7 @@ pub struct Bridge {
     works: mpsc::UnboundedSender<Work>,
     in_flight: Arc<AtomicUsize>,
     gauges: Arc<ReplicationGauges>,
+    taking: Option<Taking>,
 }
 
 /// The carrier's end of a bridge. The queue has no bound of its own: above
@@ -76,7 +79,8 @@ impl Bridge {
         let replica = replica_of(&store);
         let shelf = NodeShelf::new(store.clone(), contacts);
         let out = VecDeque::new();
-        let bridge = Self { store, replica, shelf, out, works, in_flight: in_flight.clone(), gauges };
+        let (taking, counted) = (None, in_flight.clone());
+        let bridge = Self { store, replica, shelf, out, works, in_flight: counted, gauges, taking };
         (bridge, Works { queue, in_flight })
     }
 
@@ -89,8 +93,11 @@ impl Bridge {
                 tracing::info!(%peer, %why, "closing a connection");
                 self.out.push_back(Output::Disconnect { peer, code: CloseCode::KeyNotAccepted });
             }
-            work @ (ReplicaOutput::Store { .. }
-            | ReplicaOutput::RecordRefusal { .. }
+            ReplicaOutput::Store { doc, envelopes, blobs, proofs, lane } => {
+                let taking = self.taking.as_ref().expect("the loop begins with a handle");
+                taking.take_in(doc, Coming { envelopes, blobs, proofs }, lane);
+            }
+            work @ (ReplicaOutput::RecordRefusal { .. }
             | ReplicaOutput::Hold(_)
             | ReplicaOutput::LetGo { .. }
             | ReplicaOutput::NoteGone { .. }
@@ -124,6 +131,10 @@ impl Core for Bridge {
     type Frame = Arrived;
     type Command = ReplicaInput;
 
+    fn begin(&mut self, handle: Handle<Self>) {
+        self.taking = Some(Taking::new(self.store.clone(), handle, self.in_flight.clone()));
+    }
+
     fn handle(&mut self, now: Millis, input: Input<Arrived, ReplicaInput>) {
         let input = match input {
             Input::Connected { peer, roster_version } => ReplicaInput::Connected { peer, roster_version },
@@ -136,7 +147,7 @@ impl Core for Bridge {
         if let ReplicaInput::Arrived { message, .. } = &input {
             crate::planted::core(message);
         }
-        self.replica.handle(now, input, &self.shelf);
+        self.replica.handle(now, input, &self.shelf.open());
         while let Some(output) = self.replica.poll_output() {
             self.carry(output);
         }
@@ -147,7 +158,11 @@ impl Core for Bridge {
 
     fn may_have_blob(&mut self, now: Millis, peer: MemberId, want: &BlobWant) -> bool {
         let message = Arrived::Plain(Message::BlobWant(want.clone()));
-        self.replica.handle(now, ReplicaInput::Arrived { peer, lane: Lane::Blobs, message }, &self.shelf);
+        self.replica.handle(
+            now,
+            ReplicaInput::Arrived { peer, lane: Lane::Blobs, message },
+            &self.shelf.open(),
+        );
         let mut served = false;
         while let Some(output) = self.replica.poll_output() {
             // The stream that asked carries both answers itself.

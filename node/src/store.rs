@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
+use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, RULES_VERSION};
-use protocol::ids::{Incarnation, MemberId, Millis};
+use protocol::ids::{DocId, Incarnation, MemberId, Millis};
 use protocol::roster::{Roster, RosterChain};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -19,6 +20,7 @@ use tokio::sync::{broadcast, watch};
 
 mod alerts;
 mod audit;
+mod ballast;
 mod blobs;
 mod calendar;
 mod check;
@@ -65,12 +67,13 @@ pub use held::HeldIncident;
 pub use incidents::{Asked, IncidentQuery, IncidentRow};
 pub use notices::{DraftFor, DraftRow, NoticeDraft, NoticeRow, NoticeWords};
 pub use people::{CodeFor, HouseholdId, NewPerson, PersonId, PersonRow, Profile, Role, SessionRow};
-pub use reader::Reader;
+pub use reader::{Reader, Snapshot};
 pub use retire::RetireCursor;
 pub use takeovers::TakeoverCounts;
 pub use tx::Tx;
 pub use writer::Queue;
 
+use ballast::{BALLAST, free_bytes, lay_ballast};
 use checkpoint::Checkpoints;
 use limits::{
     BUSY_MS_MAX, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES, WAL_PAGES,
@@ -94,9 +97,6 @@ pub fn machine_clock() -> Clock {
 
 /// Gives a node a quota of database pages where its opening has none.
 pub const PAGES_MAX_VARIABLE: &str = "CUADRA_DATABASE_PAGES_MAX";
-
-/// The file that is deleted when the disk is full.
-const BALLAST: &str = "ballast";
 
 /// How to open a store.
 pub struct Opening {
@@ -142,6 +142,8 @@ pub(crate) struct Shared {
     pub(crate) calendar: Calendar,
     /// Large blobs.
     pub(crate) blobs: PathBuf,
+    /// What was committed last, parsed.
+    pub(crate) recent: documents::Recent,
     /// Takes each envelope that this node wrote, right after its commit.
     pub(crate) tell_wrote: OnceLock<TellWrote>,
     /// Told when a commit asked for something to be erased.
@@ -243,6 +245,7 @@ impl Store {
             gravest: locks::Gravest::default(),
             calendar: Calendar::new(time_zone),
             blobs,
+            recent: documents::Recent::default(),
             tell_wrote: OnceLock::new(),
             erasure: tokio::sync::Notify::new(),
         });
@@ -268,10 +271,8 @@ impl Store {
             fail_at: None,
         };
         catch_up_with_rosters(&mut writing)?;
-        let thread = {
-            let queues = queues.clone();
-            start_thread("store-writer", &folder, move || writer::run(&queues, &mut writing))?
-        };
+        let served = queues.clone();
+        let thread = start_thread("store-writer", &folder, move || writer::run(&served, &mut writing))?;
         let thread = Mutex::new(Some(thread));
         let readers = Readers::new(readers, shared.clone());
         let has_ballast = ballast_bytes > 0;
@@ -320,6 +321,24 @@ impl Store {
         F: FnOnce(&Reader<'_>) -> Result<T, E> + Send + 'static,
     {
         self.inner.readers.look_up(work).await
+    }
+
+    /// One snapshot for several reads on the calling thread, which it may block.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner.readers.snapshot()
+    }
+
+    /// As [`Store::write`], without waiting: `then` is told on the writer's thread what came of it, after
+    /// the commit. It must not wait. Both are given back where there is no room in the queue.
+    pub fn write_then<T, E, F, D>(&self, queue: Queue, work: F, then: D) -> Result<(), (F, D)>
+    where
+        T: Send + 'static,
+        E: std::error::Error + From<WriteError> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        D: FnOnce(Result<T, E>) + Send + 'static,
+    {
+        self.inner.queues.write_then(queue, work, then)
     }
 
     /// As [`Store::read`], on the calling thread, which it may block.
@@ -399,6 +418,12 @@ impl Store {
             tx.event(What::Peers, None)
         })
         .await
+    }
+
+    /// A document as it was committed last, if the writer still has it parsed; none says nothing.
+    #[must_use]
+    pub fn recent(&self, doc: DocId) -> Option<Arc<Document>> {
+        self.inner.shared.recent.get(doc)
     }
 
     /// The node's time.
@@ -528,6 +553,11 @@ fn connect_one(folder: &Path, name: &str) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
+/// Gives an empty database the tables and indexes of a node, for a reference to hold the node against.
+pub fn lay_tables(db: &mut Connection) -> Result<(), OpenError> {
+    schema::migrate_node(db)
+}
+
 /// Moves everything into the databases and cuts their write-ahead logs to nothing. A reader in the
 /// middle of a long read makes it wait, at most [`BUSY_MS_MAX`].
 fn empty_logs(folder: &Path) -> Result<(), WriteError> {
@@ -559,40 +589,6 @@ fn check_sqlite_version(version: &str) -> Result<(), OpenError> {
     } else {
         Err(OpenError::Sqlite(version.to_owned()))
     }
-}
-
-/// Bytes that this process may still write to the folder's file system.
-fn free_bytes(folder: &Path) -> Result<u64, WriteError> {
-    let stat = rustix::fs::statvfs(folder).map_err(std::io::Error::from)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Reserves room on the disk. Without room for it the node runs all the same, below its red line.
-fn lay_ballast(path: &Path, bytes: u64) {
-    let length = std::fs::metadata(path).map(|meta| meta.len()).unwrap_or_default();
-    if length == bytes {
-        return;
-    }
-    if let Err(error) = write_ballast(path, bytes) {
-        tracing::warn!(%error, "no room for the reserve: the disk is nearly full");
-        let _ = std::fs::remove_file(path);
-    }
-}
-
-/// Takes real room: blocks are reserved or, where the file system cannot, zeros are written out.
-fn write_ballast(path: &Path, bytes: u64) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let mut file = std::fs::File::create(path)?;
-    if rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes).is_err() {
-        let chunk = vec![0_u8; 64 * 1024];
-        let mut left = bytes;
-        while left > 0 {
-            let part = chunk.get(..usize::try_from(left).unwrap_or(usize::MAX)).unwrap_or(&chunk);
-            file.write_all(part)?;
-            left = left.saturating_sub(u64::try_from(part.len()).unwrap_or(left));
-        }
-    }
-    file.sync_all()
 }
 
 #[cfg(test)]

@@ -116,7 +116,7 @@ pub const DIGEST_WALK_MAX: u32 = 512;
 /// Comparisons without an equal one after which the hashes kept for a peer are dropped and made anew.
 pub const DIGESTS_UNEQUAL_MAX: u32 = 4;
 /// Documents offered to one peer and not confirmed yet. More wait their turn, urgent and newest first.
-pub const OFFERS_IN_FLIGHT_MAX: usize = 64;
+pub const OFFERS_IN_FLIGHT_MAX: usize = 256;
 /// An offered document that was not confirmed gives its place to the next one after this long, in ms.
 pub const OFFER_TIMEOUT_MS: u64 = 10_000;
 /// Rejected envelopes remembered until the store shows them as rejected. More: the oldest goes.

@@ -47,7 +47,7 @@ impl Desk {
         let desk = self.clone();
         self.store()
             .look_up(move |r| {
-                if r.incident(doc)?.is_some_and(|row| !desk.is_private(row.kind)) {
+                if r.incident_kind(doc)?.is_some_and(|kind| !desk.is_private(kind)) {
                     return Ok(Reach::SignedIn);
                 }
                 let reporter = r.alert_of(doc)?.and_then(|alert| alert.reporter);

@@ -151,10 +151,8 @@ pub(super) async fn feed(desk: Desk, hub: Arc<Hub<Reach>>) {
             Err(RecvError::Closed) => return hub.stop(),
         };
         for event in events {
-            if event.number <= last {
-                continue;
-            }
-            last = event.number;
+            // Also one that was written while `last` was read: a stream leaves out by itself what it has said.
+            last = last.max(event.number);
             if !hub.heard() {
                 continue;
             }

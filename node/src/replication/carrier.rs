@@ -11,9 +11,7 @@ use federation::peers::{PeerState, Peers};
 use federation::{FetchError, Handle};
 use protocol::envelope::SignedEnvelope;
 use protocol::ids::{BlobId, DocId, Incarnation, MemberId, Millis, commitment};
-use protocol::message::{InlineBlob, Lane};
-use protocol::proof::Proof;
-use protocol::replica::{Arrival, Fault, Input as ReplicaInput, Output as ReplicaOutput};
+use protocol::replica::{Fault, Input as ReplicaInput, Output as ReplicaOutput};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -23,14 +21,7 @@ use super::{Bridge, Contacts, NodeRosters, Work, Works};
 use crate::desk::{Desk, Link, LinkState};
 use crate::home::Home;
 use crate::store::limits::{DIGEST_REFRESH_MS, RETENTION_LOOK_MS};
-use crate::store::{self, Queue, StagedBlob, Tx, WriteError};
-
-/// What is stored of a document in one transaction.
-struct Coming {
-    envelopes: Vec<Arrival>,
-    blobs: Vec<InlineBlob>,
-    proofs: Vec<Proof>,
-}
+use crate::store::{Queue, Tx, WriteError};
 
 /// Small writes in one transaction.
 const SMALL_WRITES_MAX: usize = 256;
@@ -101,9 +92,6 @@ impl Carrier {
 
     async fn carry_out(&self, work: Work) {
         match work {
-            ReplicaOutput::Store { doc, envelopes, blobs, proofs, lane } => {
-                self.store(doc, Coming { envelopes, blobs, proofs }, lane).await;
-            }
             ReplicaOutput::FetchBlob { doc, blob, candidates } => self.fetch(doc, blob.id, &candidates).await,
             ReplicaOutput::OfferRoster { peer, bytes } => {
                 if let Err(error) = self.rosters.take(peer, bytes).await {
@@ -140,8 +128,9 @@ impl Carrier {
                     tracing::warn!(%peer, %id, %fault, "a peer passed on a copy that is worth nothing");
                 }
             }
-            // Sent by the loop, served on the stream that asked, or gathered above.
-            ReplicaOutput::ServeBlob { .. }
+            // Sent or queued by the loop, served on the stream that asked, or gathered above.
+            ReplicaOutput::Store { .. }
+            | ReplicaOutput::ServeBlob { .. }
             | ReplicaOutput::Send { .. }
             | ReplicaOutput::Disconnect { .. }
             | ReplicaOutput::ClearDue { .. }
@@ -170,45 +159,6 @@ impl Carrier {
         if let Err(error) = raised {
             tracing::error!(%error, "the generation could not be raised: stop the node and run `cuadra unlock`");
         }
-    }
-
-    async fn store(&self, doc: DocId, coming: Coming, lane: Lane) {
-        let answer = match self.try_store(doc, coming, lane).await {
-            Ok(()) => ReplicaInput::Stored { doc },
-            Err(error) => {
-                tracing::warn!(%doc, %error, "what a peer sent could not be stored");
-                ReplicaInput::StoreFailed { doc }
-            }
-        };
-        self.tell(answer).await;
-    }
-
-    async fn try_store(&self, doc: DocId, coming: Coming, lane: Lane) -> Result<(), WriteError> {
-        let Coming { envelopes, blobs, proofs } = coming;
-        let store = self.desk.store();
-        let mut staged: Vec<StagedBlob> = Vec::with_capacity(blobs.len());
-        for blob in blobs {
-            staged.push(store.stage(blob.salt, blob.content).await?);
-        }
-        let queue = match lane {
-            Lane::Urgent => Queue::Urgent,
-            Lane::Normal => Queue::Normal,
-            Lane::Backfill | Lane::Blobs => Queue::Bulk,
-        };
-        store
-            .write(queue, move |tx: &mut Tx<'_>| {
-                for blob in &staged {
-                    tx.keep_blob(blob, Some(doc))?;
-                }
-                let how = |one: &Arrival| store::Arrival { from: one.from, age: one.age };
-                let all: Vec<_> = envelopes.iter().map(|one| (&one.envelope, how(one))).collect();
-                tx.take_in_all(doc, &all)?;
-                for proof in &proofs {
-                    tx.take_proof(proof)?;
-                }
-                Ok(())
-            })
-            .await
     }
 
     async fn fetch(&self, doc: DocId, blob: BlobId, candidates: &[MemberId]) {

@@ -1,5 +1,7 @@
 //! What the replica reads: the store and the contact records, as they are committed.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use protocol::author::Lock;
@@ -13,12 +15,20 @@ use protocol::message::{InlineBlob, Prefix};
 use protocol::replica::{Dropped, DueOrder, DueRow, Held, Shelf};
 
 use super::contacts::Contacts;
-use crate::store::{Reader, Store, WriteError};
+use crate::store::{Reader, Snapshot, Store, WriteError};
 
 /// The node's shelf.
 pub struct NodeShelf {
     store: Store,
     contacts: Contacts,
+}
+
+/// The shelf for one event: what it reads of the store is one snapshot, begun at the first read.
+pub struct OpenShelf<'a> {
+    shelf: &'a NodeShelf,
+    snapshot: RefCell<Option<Snapshot>>,
+    /// When envelopes of the documents that were read were written.
+    written: RefCell<BTreeMap<EnvelopeId, Millis>>,
 }
 
 impl NodeShelf {
@@ -28,19 +38,37 @@ impl NodeShelf {
         Self { store, contacts }
     }
 
+    /// For one event. Blocks while it reads.
+    #[must_use]
+    pub fn open(&self) -> OpenShelf<'_> {
+        OpenShelf { shelf: self, snapshot: RefCell::default(), written: RefCell::default() }
+    }
+}
+
+impl OpenShelf<'_> {
+    fn try_read<T>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, WriteError>) -> Result<T, WriteError> {
+        self.snapshot.borrow_mut().get_or_insert_with(|| self.shelf.store.snapshot()).read(work)
+    }
+
     /// Reads on this thread. A store that cannot be read holds nothing for now: the writer meets the
     /// same fault and ends the node.
     fn read<T: Default>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, WriteError>) -> T {
-        self.store.read_here(work).unwrap_or_else(|error: WriteError| {
+        self.try_read(work).unwrap_or_else(|error| {
             tracing::error!(%error, "the store could not be read for replication");
             T::default()
         })
     }
 }
 
-impl Shelf for NodeShelf {
+impl Shelf for OpenShelf<'_> {
     fn document(&self, doc: &DocId) -> Option<Arc<Document>> {
-        self.read(|r| r.document(*doc)).map(Arc::new)
+        // What the writer has just stored is here, parsed; it may be newer than the snapshot.
+        if let Some(recent) = self.shelf.store.recent(*doc) {
+            return Some(recent);
+        }
+        let mut written = self.written.borrow_mut();
+        let read = self.read(|r| r.document_telling(*doc, |id, at| _ = written.insert(id, at)));
+        read.map(Arc::new)
     }
     fn refused(&self, id: &EnvelopeId) -> bool {
         self.read(|r| r.refused(id))
@@ -52,20 +80,21 @@ impl Shelf for NodeShelf {
         self.read(|r| r.held_from(peer, doc, limit))
     }
     fn held_ready(&self, rules: u16, limit: usize) -> Vec<Held> {
-        let now = self.store.now();
+        let now = self.shelf.store.now();
         self.read(|r| r.held_ready(rules, limit, now))
     }
     fn dropped(&self, doc: &DocId) -> Option<Dropped> {
         self.read(|r| r.dropped(*doc))
     }
     fn written(&self, id: &EnvelopeId) -> Option<Millis> {
-        self.read(|r| r.written(id))
+        let read = self.written.borrow().get(id).copied();
+        read.or_else(|| self.read(|r| r.written(id)))
     }
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow> {
         self.read(|r| r.due_rows(*peer, after, limit))
     }
     fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Place {
-        self.store.read_here(|r| r.digest_place(peer, prefix)).unwrap_or_else(|error: WriteError| {
+        self.try_read(|r| r.digest_place(peer, prefix)).unwrap_or_else(|error| {
             tracing::error!(%error, "a digest could not be read");
             Place::EMPTY
         })
@@ -89,20 +118,20 @@ impl Shelf for NodeShelf {
         self.read(|r| r.accepted_offers())
     }
     fn contacts(&self) -> Vec<SignedContact> {
-        self.contacts.all()
+        self.shelf.contacts.all()
     }
     fn lock(&self, doc: &DocId) -> Option<Lock> {
         self.read(|r| r.lock(*doc))
     }
     fn locks(&self) -> bool {
-        self.store.locked().is_some()
+        self.shelf.store.locked().is_some()
     }
     fn incarnation(&self) -> Incarnation {
         self.read(|r| r.incarnation()).unwrap_or_default()
     }
     fn drew(&self, incarnation: Incarnation) -> bool {
         // Not known is no reason for an alarm that a person has to end.
-        self.store.read_here(|r| r.drew(incarnation)).unwrap_or_else(|error: WriteError| {
+        self.try_read(|r| r.drew(incarnation)).unwrap_or_else(|error| {
             tracing::error!(%error, "the store could not be read for replication");
             true
         })

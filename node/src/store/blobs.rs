@@ -91,9 +91,15 @@ impl Store {
         self.stage(random(), content).await
     }
 
+    /// Seals content that came along with its envelope, and so is small: kept beside the log.
+    #[must_use]
+    pub fn stage_small(&self, salt: [u8; 32], content: &[u8]) -> StagedBlob {
+        stage(self.inner.beside.spare.take(), salt, content, usize::MAX).0
+    }
+
     /// Seals content that another node sent; the caller compares [`StagedBlob::id`] with what was asked.
     pub async fn stage(&self, salt: [u8; 32], content: Vec<u8>) -> Result<StagedBlob, WriteError> {
-        let (blob, sealed) = stage(self.inner.beside.spare.take(), salt, &content);
+        let (blob, sealed) = stage(self.inner.beside.spare.take(), salt, &content, BLOB_INLINE_BYTES_MAX);
         let Some(sealed) = sealed else { return Ok(blob) };
         let path = file_of(&self.inner.shared.blobs, blob.id);
         let written = tokio::task::spawn_blocking(move || write_file(&path, &sealed)).await;
@@ -178,11 +184,11 @@ impl Reader<'_> {
     }
 }
 
-/// The blob, and for a large one what its file is to hold.
-fn stage(key: NamedKey, salt: [u8; 32], content: &[u8]) -> (StagedBlob, Option<Vec<u8>>) {
+/// The blob, and for one above `small` what its file is to hold.
+fn stage(key: NamedKey, salt: [u8; 32], content: &[u8], small: usize) -> (StagedBlob, Option<Vec<u8>>) {
     let (id, bytes) = (commitment(&salt, content), content.len());
     let sealed = key.key.seal(&id.0, &[&salt, content].concat());
-    if bytes <= BLOB_INLINE_BYTES_MAX {
+    if bytes <= small {
         (StagedBlob { id, key, bytes, sealed: Some(sealed) }, None)
     } else {
         (StagedBlob { id, key, bytes, sealed: None }, Some(sealed))

@@ -4,6 +4,7 @@
 //! derived from its document up to date, in the transaction of the job.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::admission::Refusal;
 use protocol::audience::Audience;
@@ -29,7 +30,7 @@ use crate::store::tx::Tx;
 /// Documents that the writer keeps parsed, so that each is read once.
 #[derive(Default)]
 pub(super) struct Cache {
-    held: BTreeMap<DocId, (u64, Document)>,
+    held: BTreeMap<DocId, (u64, Arc<Document>)>,
     tick: u64,
 }
 
@@ -40,15 +41,44 @@ impl Cache {
     pub(super) fn forget(&mut self, doc: DocId) {
         self.held.remove(&doc);
     }
+    /// A document that is to be changed. Whoever reads it as committed keeps a copy of their own.
     fn take(&mut self, doc: DocId) -> Option<Document> {
-        self.held.remove(&doc).map(|(_, document)| document)
+        self.held.remove(&doc).map(|(_, document)| Arc::unwrap_or_clone(document))
     }
     fn put(&mut self, doc: DocId, document: Document) {
+        self.put_shared(doc, Arc::new(document));
+    }
+    fn put_shared(&mut self, doc: DocId, document: Arc<Document>) {
         self.tick += 1;
         self.held.insert(doc, (self.tick, document));
         if self.held.len() > DOCUMENTS_CACHED_MAX {
             let oldest = self.held.iter().min_by_key(|(_, (tick, _))| *tick).map(|(doc, _)| *doc);
-            oldest.and_then(|doc| self.take(doc));
+            oldest.and_then(|doc| self.held.remove(&doc));
+        }
+    }
+}
+
+/// Documents as they were committed last, so that the replica need not read and parse again what the writer
+/// has just stored. Only the writer changes it, after each commit.
+#[derive(Default)]
+pub(crate) struct Recent(Mutex<Cache>);
+
+impl Recent {
+    /// A document as committed; none says nothing.
+    pub(super) fn get(&self, doc: DocId) -> Option<Arc<Document>> {
+        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.held.get(&doc).map(|(_, document)| document.clone())
+    }
+
+    /// Takes over what a commit changed.
+    pub(super) fn committed(&self, touched: &[DocId], documents: &Cache) {
+        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for doc in touched {
+            match documents.held.get(doc) {
+                Some((_, document)) => cache.put_shared(*doc, document.clone()),
+                // Dropped, or pushed out by others since: whoever asks reads the log.
+                None => cache.forget(*doc),
+            }
         }
     }
 }
@@ -142,16 +172,13 @@ impl Tx<'_> {
         doc: DocId,
         envelopes: &[(&AdmittedEnvelope, Arrival)],
     ) -> Result<usize, WriteError> {
-        let mut new = Vec::with_capacity(envelopes.len());
-        for (envelope, arrival) in envelopes {
-            if !self.reader().holds(&envelope.id())? {
-                new.push((*envelope, *arrival));
-            }
-        }
+        let mut document = self.take_document(doc)?.unwrap_or_default();
+        let new: Vec<_> =
+            envelopes.iter().filter(|(envelope, _)| !document.contains(&envelope.id())).collect();
         if new.is_empty() {
+            self.put_document(doc, document);
             return Ok(0);
         }
-        let mut document = self.take_document(doc)?.unwrap_or_default();
         if document.is_empty() && self.reader().is_dropped(doc)? {
             // Asked for before its contents were dropped.
             return Ok(0);
@@ -375,9 +402,13 @@ impl Tx<'_> {
              ON CONFLICT (id) DO UPDATE SET fingerprint = ?3, heads = ?4",
         )?
         .execute(params![doc.0, class as u8, document.fingerprint(), heads, is_urgent(document)])?;
-        let mut member = db.prepare_cached("INSERT OR IGNORE INTO audience (doc, member) VALUES (?1, ?2)")?;
+        let mut member = db.prepare_cached(
+            "INSERT INTO audience (doc, member, full) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET full = 1 WHERE excluded.full AND NOT full",
+        )?;
         for id in audience.members() {
-            member.execute(params![doc.0, id.0])?;
+            let full = class == Class::Incident && audience.involved.contains(&id);
+            member.execute(params![doc.0, id.0, full])?;
         }
         drop(member);
         self.drop_digests(&doc, audience.members())?;
@@ -431,14 +462,26 @@ impl Tx<'_> {
 impl Reader<'_> {
     /// A document as held; none if nothing of it is here.
     pub fn document(&self, doc: DocId) -> Result<Option<Document>, WriteError> {
-        let mut select =
-            self.db().prepare_cached("SELECT bytes FROM envelope WHERE doc = ?1 ORDER BY number")?;
+        self.document_telling(doc, |_, _| {})
+    }
+
+    /// The same, telling of each envelope when it was written, on this node's own clock.
+    pub fn document_telling(
+        &self,
+        doc: DocId,
+        mut tell: impl FnMut(EnvelopeId, Millis),
+    ) -> Result<Option<Document>, WriteError> {
+        let mut select = self
+            .db()
+            .prepare_cached("SELECT bytes, written_ms FROM envelope WHERE doc = ?1 ORDER BY number")?;
         let mut rows = select.query(params![doc.0])?;
         let mut document = Document::default();
         while let Some(row) = rows.next()? {
             let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
             let envelope = AdmittedEnvelope::from_log(bytes)
                 .map_err(|error| WriteError::Broken(format!("the log holds what does not parse: {error}")))?;
+            let written: i64 = row.get(1)?;
+            tell(envelope.id(), Millis(u64::try_from(written).unwrap_or_default()));
             document
                 .insert(envelope)
                 .map_err(|_| WriteError::Broken("the log holds a child before its parents".into()))?;

@@ -148,7 +148,7 @@ impl Reader<'_> {
                 UNION SELECT doc FROM (SELECT doc FROM incident WHERE opened_ms BETWEEN ?2 AND ?3
                     ORDER BY opened_ms LIMIT ?8)
              ) AS near JOIN incident ON incident.doc = near.doc
-             JOIN incident_member ON incident_member.doc = incident.doc AND incident_member.member = ?9
+             JOIN audience AS part ON part.doc = incident.doc AND part.member = ?9 AND part.full
              LEFT JOIN arrival ON arrival.doc = incident.doc
              WHERE incident.doc <> ?10 AND incident.lat BETWEEN ?4 AND ?5 AND incident.lon BETWEEN ?6 AND ?7
                 AND NOT retired AND NOT {HIDDEN}
@@ -179,9 +179,9 @@ impl Reader<'_> {
     /// The same alert at other nodes.
     fn with_nonce_of(&self, doc: DocId) -> Result<Vec<IncidentRow>, WriteError> {
         let sql = format!(
-            "SELECT {COLUMNS} {FROM} JOIN incident_member ON incident_member.doc = incident.doc
+            "SELECT {COLUMNS} {FROM} JOIN audience AS part ON part.doc = incident.doc AND part.full
              WHERE incident.nonce = (SELECT nonce FROM incident WHERE doc = ?1) AND incident.doc <> ?1
-                AND incident_member.member = ?2 AND NOT retired AND NOT {HIDDEN}
+                AND part.member = ?2 AND NOT retired AND NOT {HIDDEN}
              ORDER BY incident.doc LIMIT ?3"
         );
         self.incidents(&sql, params![doc.0, self.member().0, limit(DUPLICATES_OFFERED_MAX)])

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use protocol::envelope::AdmittedEnvelope;
 use protocol::ids::DocId;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::params;
 
 use crate::store::WriteError;
 use crate::store::limits::EVENTS_ANSWER_MAX;
@@ -75,8 +75,8 @@ pub enum Missed {
 impl Reader<'_> {
     /// Number of the newest event; 0 before the first.
     pub fn last_event(&self) -> Result<u64, WriteError> {
-        let mut select = self.db().prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'event'")?;
-        let last: Option<i64> = select.query_row([], |row| row.get(0)).optional()?;
+        let mut select = self.db().prepare_cached("SELECT max(number) FROM event")?;
+        let last: Option<i64> = select.query_row([], |row| row.get(0))?;
         Ok(last.and_then(|number| u64::try_from(number).ok()).unwrap_or_default())
     }
 

@@ -201,19 +201,8 @@ impl Tx<'_> {
             ":took_over": took_over(document, us),
             ":unconfirmed": u32::try_from(fold.unconfirmed.len()).unwrap_or(u32::MAX),
         })?;
-        self.derive_members(doc, &fold)?;
         self.derive_merges(doc, &fold)?;
         self.heed_blobs(doc, &fold)
-    }
-
-    fn derive_members(&self, doc: DocId, fold: &Fold) -> Result<(), WriteError> {
-        let db = self.db();
-        let mut member =
-            db.prepare_cached("INSERT OR IGNORE INTO incident_member (doc, member) VALUES (?1, ?2)")?;
-        for involved in &fold.audience.involved {
-            member.execute(params![doc.0, involved.0])?;
-        }
-        Ok(())
     }
 }
 
@@ -289,6 +278,12 @@ impl Reader<'_> {
         Ok(self.db().prepare_cached(&sql)?.query_row(params![doc.0], incident_row).optional()?)
     }
 
+    /// Number of an incident's kind.
+    pub fn incident_kind(&self, doc: DocId) -> Result<Option<u16>, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT kind FROM incident WHERE doc = ?1")?;
+        Ok(select.query_row(params![doc.0], |row| row.get(0)).optional()?)
+    }
+
     /// The desk's incidents: this node owns them, is offered them or is involved. What rings comes
     /// first, then by urgency, then the oldest; of closed ones the newest first.
     pub fn queue(&self, which: IncidentQuery) -> Result<Vec<IncidentRow>, WriteError> {
@@ -298,8 +293,8 @@ impl Reader<'_> {
             IncidentQuery::All => ("1", "outcome IS NOT NULL, urgency DESC, opened_ms DESC"),
         };
         let sql = format!(
-            "SELECT {COLUMNS} {FROM} JOIN incident_member ON incident_member.doc = incident.doc
-             WHERE incident_member.member = ?1 AND {filter} AND NOT {HIDDEN} ORDER BY {RINGS} DESC, {order} LIMIT ?2"
+            "SELECT {COLUMNS} {FROM} JOIN audience AS part ON part.doc = incident.doc AND part.full
+             WHERE part.member = ?1 AND {filter} AND NOT {HIDDEN} ORDER BY {RINGS} DESC, {order} LIMIT ?2"
         );
         self.incidents(&sql, params![self.shared().member.0, answer_max()])
     }
@@ -461,7 +456,7 @@ impl Reader<'_> {
     /// True if this node sees an incident in full: it owns it, is involved, invited or offered it.
     pub fn is_involved(&self, doc: DocId) -> Result<bool, WriteError> {
         let mut select =
-            self.db().prepare_cached("SELECT 1 FROM incident_member WHERE doc = ?1 AND member = ?2")?;
+            self.db().prepare_cached("SELECT 1 FROM audience WHERE doc = ?1 AND member = ?2 AND full")?;
         Ok(select.exists(params![doc.0, self.shared().member.0])?)
     }
 }

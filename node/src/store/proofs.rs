@@ -65,7 +65,7 @@ impl Tx<'_> {
         }
         self.drop_digests(&doc, members.iter().copied())?;
         for member in members.iter().filter(|member| !audience.involved.contains(member)) {
-            db.prepare_cached("DELETE FROM incident_member WHERE doc = ?1 AND member = ?2")?
+            db.prepare_cached("UPDATE audience SET full = 0 WHERE doc = ?1 AND member = ?2")?
                 .execute(params![doc.0, member.0])?;
         }
         Ok(())

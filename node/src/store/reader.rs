@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::store::calendar::Calendar;
 use crate::store::keys::Keys;
+use crate::store::tx::step;
 use crate::store::{Shared, WriteError};
 
 /// One consistent view of what is stored.
@@ -88,8 +89,13 @@ impl Readers {
         E: From<WriteError>,
         F: FnOnce(&Reader<'_>) -> Result<T, E>,
     {
-        lease.db.execute_batch("BEGIN").map_err(WriteError::from)?;
+        step(&lease.db, "BEGIN").map_err(WriteError::from)?;
         work(&Reader::new(&lease.db, &lease.keys, &self.shared))
+    }
+
+    /// One snapshot for several reads. Waits for an idle pair.
+    pub(super) fn snapshot(self: &Arc<Self>) -> Snapshot {
+        Snapshot { readers: self.clone(), pair: self.lease().pair.take(), begun: false }
     }
 
     /// As [`Readers::read`], for a look-up of a few rows by key: on the calling thread if a connection is
@@ -105,6 +111,17 @@ impl Readers {
             Some(pair) => self.run_on(Lease { readers: self, pair: Some(pair) }, work),
             None => self.read(work).await,
         }
+    }
+
+    /// Ends what a pair was reading and lets others have it.
+    fn give_back(&self, pair: Pair) {
+        if !pair.db.is_autocommit()
+            && let Err(error) = step(&pair.db, "ROLLBACK")
+        {
+            tracing::error!(%error, "a read could not be ended");
+        }
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(pair);
+        self.back.notify_one();
     }
 
     /// Waits for an idle pair; reads are short.
@@ -134,13 +151,39 @@ impl std::ops::Deref for Lease<'_> {
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        let Some(pair) = self.pair.take() else { return };
-        if !pair.db.is_autocommit()
-            && let Err(error) = pair.db.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "a read could not be ended");
+        if let Some(pair) = self.pair.take() {
+            self.readers.give_back(pair);
         }
-        self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner).push(pair);
-        self.readers.back.notify_one();
+    }
+}
+
+/// What is committed, as at its first read, until it is dropped.
+pub struct Snapshot {
+    readers: Arc<Readers>,
+    pair: Option<Pair>,
+    begun: bool,
+}
+
+impl Snapshot {
+    /// Reads on this thread.
+    pub fn read<T, E, F>(&mut self, work: F) -> Result<T, E>
+    where
+        E: From<WriteError>,
+        F: FnOnce(&Reader<'_>) -> Result<T, E>,
+    {
+        let pair = self.pair.as_ref().expect("taken only when dropped");
+        if !self.begun {
+            step(&pair.db, "BEGIN").map_err(WriteError::from)?;
+            self.begun = true;
+        }
+        work(&Reader::new(&pair.db, &pair.keys, &self.readers.shared))
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        if let Some(pair) = self.pair.take() {
+            self.readers.give_back(pair);
+        }
     }
 }

@@ -18,6 +18,7 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0009.sql"),
     include_str!("schema/node_0010.sql"),
     include_str!("schema/node_0011.sql"),
+    include_str!("schema/node_0012.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
@@ -31,7 +32,6 @@ pub(super) const DERIVED: &[(&str, Option<&str>)] = &[
     ("incident_under", Some("doc")),
     ("incident_absorbed", Some("doc")),
     ("incident_link", Some("doc")),
-    ("incident_member", Some("doc")),
     ("incident", Some("doc")),
     ("audience", Some("doc")),
     ("document", Some("id")),

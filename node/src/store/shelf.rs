@@ -51,8 +51,8 @@ impl Reader<'_> {
     pub fn missing_blobs(&self, limit: usize) -> Result<Vec<(DocId, BlobRef)>, WriteError> {
         let mut select = self.db().prepare_cached(
             "SELECT doc, blob, class FROM blob_missing AS missing
-             WHERE EXISTS (SELECT 1 FROM incident_member WHERE incident_member.doc = missing.doc AND member = ?1)
-                OR (class = ?2 AND EXISTS (SELECT 1 FROM audience WHERE audience.doc = missing.doc AND member = ?1))
+             WHERE EXISTS (SELECT 1 FROM audience AS part WHERE part.doc = missing.doc AND part.member = ?1
+                AND (part.full OR class = ?2))
              LIMIT ?3",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);

@@ -107,8 +107,8 @@ impl Reader<'_> {
         count: usize,
     ) -> Result<Vec<DocId>, WriteError> {
         self.docs(
-            "SELECT incident.doc FROM incident JOIN incident_member AS part
-                ON part.doc = incident.doc AND part.member = ?1
+            "SELECT incident.doc FROM incident JOIN audience AS part
+                ON part.doc = incident.doc AND part.member = ?1 AND part.full
              WHERE unconfirmed > 0 AND (owner = ?2 OR took_over) AND incident.doc > ?3
                 AND NOT EXISTS (SELECT 1 FROM lock WHERE lock.doc = incident.doc)
              ORDER BY incident.doc LIMIT ?4",
@@ -121,8 +121,8 @@ impl Reader<'_> {
         let count: i64 = self
             .db()
             .prepare_cached(
-                "SELECT count(*) FROM incident JOIN incident_member AS part
-                    ON part.doc = incident.doc AND part.member = ?1
+                "SELECT count(*) FROM incident JOIN audience AS part
+                    ON part.doc = incident.doc AND part.member = ?1 AND part.full
                  WHERE unconfirmed > 0 AND (owner = ?2 OR took_over)",
             )?
             .query_row(params![author.0, self.member().0], |row| row.get(0))?;

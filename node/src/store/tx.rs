@@ -40,7 +40,7 @@ pub(super) struct Writing {
 pub(super) struct Effects {
     pub(super) events: Vec<Event>,
     pub(super) wrote: Vec<AdmittedEnvelope>,
-    /// Documents that the job changed in the cache; forgotten if it is undone.
+    /// Documents that were changed in the cache; forgotten if the job is undone.
     pub(super) touched: Vec<DocId>,
     /// True if something is to be erased now.
     pub(super) erased: bool,
@@ -61,6 +61,8 @@ impl Writing {
         step(&self.keys, "COMMIT")?;
         step(&self.db, "COMMIT")?;
         let effects = std::mem::take(&mut self.group);
+        // Before anybody is told: who is told looks here.
+        self.shared.recent.committed(&effects.touched, &self.documents);
         if effects.erased {
             self.shared.erasure.notify_one();
         }
@@ -89,8 +91,32 @@ impl Writing {
         }
     }
 
-    pub(super) fn savepoint(&mut self) -> Result<(), WriteError> {
+    /// Rows changed so far, in both databases.
+    pub(super) fn changes(&self) -> u64 {
+        self.db.total_changes() + self.keys.total_changes()
+    }
+
+    pub(super) fn start_job(&mut self) {
         self.job = Effects::default();
+    }
+
+    /// The job's effects are to be told with the commit.
+    pub(super) fn keep_job(&mut self) {
+        self.group.events.append(&mut self.job.events);
+        self.group.wrote.append(&mut self.job.wrote);
+        self.group.touched.append(&mut self.job.touched);
+        self.group.erased |= self.job.erased;
+    }
+
+    /// The job changed nothing in the databases.
+    pub(super) fn forget_job(&mut self) {
+        for doc in std::mem::take(&mut self.job).touched {
+            self.documents.forget(doc);
+        }
+    }
+
+    pub(super) fn savepoint(&mut self) -> Result<(), WriteError> {
+        self.start_job();
         step(&self.db, "SAVEPOINT job")?;
         step(&self.keys, "SAVEPOINT job")?;
         Ok(())
@@ -99,16 +125,12 @@ impl Writing {
     pub(super) fn keep_savepoint(&mut self) -> Result<(), WriteError> {
         step(&self.db, "RELEASE job")?;
         step(&self.keys, "RELEASE job")?;
-        self.group.events.append(&mut self.job.events);
-        self.group.wrote.append(&mut self.job.wrote);
-        self.group.erased |= self.job.erased;
+        self.keep_job();
         Ok(())
     }
 
     pub(super) fn undo_savepoint(&mut self) -> Result<(), WriteError> {
-        for doc in std::mem::take(&mut self.job).touched {
-            self.documents.forget(doc);
-        }
+        self.forget_job();
         self.db.execute_batch("ROLLBACK TO job; RELEASE job")?;
         self.keys.execute_batch("ROLLBACK TO job; RELEASE job")?;
         Ok(())
@@ -137,7 +159,7 @@ impl Writing {
 }
 
 /// One step of a transaction, parsed once.
-fn step(db: &Connection, sql: &'static str) -> Result<(), WriteError> {
+pub(super) fn step(db: &Connection, sql: &'static str) -> rusqlite::Result<()> {
     db.prepare_cached(sql)?.execute([])?;
     Ok(())
 }

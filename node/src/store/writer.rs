@@ -1,8 +1,10 @@
-//! The one writer: a thread that takes jobs from three queues, urgent first, runs each inside its own
-//! savepoint of a shared transaction, commits, and only then answers.
+//! The one writer: a thread that takes jobs from three queues, urgent first, runs them in a shared
+//! transaction, commits, and only then answers.
 //!
-//! One job's failure never fails its neighbours: its savepoint is undone. Where SQLite undoes the whole
-//! transaction (no room), each job is run again alone, so that only those fail that do not fit.
+//! One job's failure never fails its neighbours. Hardly any fails after it has changed something, and so
+//! none is guarded at first: if one does, all are undone and run again, each inside its own savepoint. Where
+//! SQLite undoes the whole transaction (no room), each job is run again alone, so that only those fail that
+//! do not fit.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -59,21 +61,52 @@ impl Queues {
         E: Error + From<WriteError> + Send + 'static,
         F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
     {
-        let [urgent, normal, bulk] = &self.room;
-        let room = match queue {
-            Queue::Urgent => urgent,
-            Queue::Normal => normal,
-            Queue::Bulk => bulk,
-        };
-        let Ok(permit) = room.clone().acquire_owned().await else {
+        let Ok(permit) = self.room_of(queue).clone().acquire_owned().await else {
             return Err(WriteError::Stopped.into());
         };
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Typed { work, result: None, reply: Some(reply) });
+        let then = move |result| {
+            // Who asked may have gone away; the work is done all the same.
+            let _ = reply.send(result);
+        };
+        if !self.push(queue, Box::new(Typed { work, result: None, then: Some(then) }), permit) {
+            return Err(WriteError::Stopped.into());
+        }
+        answer.await.unwrap_or_else(|_| Err(WriteError::Stopped.into()))
+    }
+
+    /// As `write` without waiting: `then` is told on the writer's thread. Gives both back without room.
+    pub(super) fn write_then<T, E, F, D>(&self, queue: Queue, work: F, then: D) -> Result<(), (F, D)>
+    where
+        T: Send + 'static,
+        E: Error + From<WriteError> + Send + 'static,
+        F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        D: FnOnce(Result<T, E>) + Send + 'static,
+    {
+        let Ok(permit) = self.room_of(queue).clone().try_acquire_owned() else {
+            return Err((work, then));
+        };
+        let job = Box::new(Typed { work, result: None, then: Some(then) });
+        // A store that has stopped writes nothing, and nothing waits for this any more.
+        let _ = self.push(queue, job, permit);
+        Ok(())
+    }
+
+    fn room_of(&self, queue: Queue) -> &Arc<Semaphore> {
+        let [urgent, normal, bulk] = &self.room;
+        match queue {
+            Queue::Urgent => urgent,
+            Queue::Normal => normal,
+            Queue::Bulk => bulk,
+        }
+    }
+
+    /// False once stopped.
+    fn push(&self, queue: Queue, job: Box<dyn Job>, room: OwnedSemaphorePermit) -> bool {
         {
             let mut waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             if waiting.stopping {
-                return Err(WriteError::Stopped.into());
+                return false;
             }
             let [urgent, normal, bulk] = &mut waiting.jobs;
             let jobs = match queue {
@@ -81,10 +114,10 @@ impl Queues {
                 Queue::Normal => normal,
                 Queue::Bulk => bulk,
             };
-            jobs.push_back(Queued { job, urgent: queue == Queue::Urgent, _room: permit });
+            jobs.push_back(Queued { job, urgent: queue == Queue::Urgent, _room: room });
         }
         self.wake.notify_one();
-        answer.await.unwrap_or_else(|_| Err(WriteError::Stopped.into()))
+        true
     }
 
     /// How many jobs wait or are being done: urgent, normal, bulk.
@@ -135,10 +168,18 @@ fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result
     let mut next = Some(first);
     let mut fault = writing.begin().err();
     while let Some(mut queued) = next.take() {
+        let mut undo = false;
         if fault.is_none() {
-            fault = run_one(writing, queued.job.as_mut()).err();
+            match run_free(writing, queued.job.as_mut()) {
+                Ok(whole) => undo = !whole,
+                Err(error) => fault = Some(error),
+            }
         }
         done.push(queued);
+        if undo {
+            fault = run_guarded(writing, &mut done).err();
+            break;
+        }
         let in_time = started.elapsed() < Duration::from_millis(GROUP_MS_MAX);
         if fault.is_none() && done.len() < GROUP_JOBS_MAX && in_time {
             next = queues.next(false, !urgent);
@@ -159,6 +200,27 @@ fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result
     }
     done.into_iter().for_each(|queued| queued.job.answer(Some(fault.again())));
     if matches!(fault, WriteError::Io) { Err(fault) } else { Ok(()) }
+}
+
+/// Runs a job without a guard. False if it failed and left something behind: the transaction is to be
+/// undone. An error means that too.
+fn run_free(writing: &mut Writing, job: &mut dyn Job) -> Result<bool, WriteError> {
+    let before = writing.changes();
+    writing.start_job();
+    match attempt(writing, job) {
+        JobEnd::Keep => writing.keep_job(),
+        JobEnd::Undo if writing.changes() == before => writing.forget_job(),
+        JobEnd::Undo => return Ok(false),
+        JobEnd::Fault(fault) => return Err(fault),
+    }
+    Ok(true)
+}
+
+/// Undoes everything and runs the jobs again, each in its savepoint.
+fn run_guarded(writing: &mut Writing, jobs: &mut [Queued]) -> Result<(), WriteError> {
+    writing.roll_back();
+    writing.begin()?;
+    jobs.iter_mut().try_for_each(|queued| run_one(writing, queued.job.as_mut()))
 }
 
 /// After a shared transaction found no room: each job in a transaction of its own.
@@ -189,16 +251,19 @@ fn alone(writing: &mut Writing, job: &mut dyn Job) -> Result<(), WriteError> {
 /// Runs a job in its savepoint. An error means that the whole transaction must be undone.
 fn run_one(writing: &mut Writing, job: &mut dyn Job) -> Result<(), WriteError> {
     writing.savepoint()?;
-    let end = catch_unwind(AssertUnwindSafe(|| writing.with_tx(|tx| job.run(tx)))).unwrap_or_else(|_| {
-        tracing::error!("a job of the store panicked; nothing of it was stored");
-        job.fail(WriteError::Broken("panic".into()));
-        JobEnd::Undo
-    });
-    match end {
+    match attempt(writing, job) {
         JobEnd::Keep => writing.keep_savepoint(),
         JobEnd::Undo => writing.undo_savepoint(),
         JobEnd::Fault(fault) => Err(fault),
     }
+}
+
+fn attempt(writing: &mut Writing, job: &mut dyn Job) -> JobEnd {
+    catch_unwind(AssertUnwindSafe(|| writing.with_tx(|tx| job.run(tx)))).unwrap_or_else(|_| {
+        tracing::error!("a job of the store panicked; nothing of it was stored");
+        job.fail(WriteError::Broken("panic".into()));
+        JobEnd::Undo
+    })
 }
 
 enum JobEnd {
@@ -217,17 +282,18 @@ trait Job: Send {
     fn answer(self: Box<Self>, fault: Option<WriteError>);
 }
 
-struct Typed<F, T, E> {
+struct Typed<F, T, E, D> {
     work: F,
     result: Option<Result<T, E>>,
-    reply: Option<oneshot::Sender<Result<T, E>>>,
+    then: Option<D>,
 }
 
-impl<F, T, E> Job for Typed<F, T, E>
+impl<F, T, E, D> Job for Typed<F, T, E, D>
 where
     T: Send,
     E: Error + From<WriteError> + Send + 'static,
     F: FnMut(&mut Tx<'_>) -> Result<T, E> + Send,
+    D: FnOnce(Result<T, E>) + Send,
 {
     fn run(&mut self, tx: &mut Tx<'_>) -> JobEnd {
         let result = (self.work)(tx);
@@ -248,9 +314,8 @@ where
             Some(fault) => Err(fault.into()),
             None => self.result.take().unwrap_or_else(|| Err(WriteError::Stopped.into())),
         };
-        if let Some(reply) = self.reply.take() {
-            // Who asked may have gone away; the work is done all the same.
-            let _ = reply.send(result);
+        if let Some(then) = self.then.take() {
+            then(result);
         }
     }
 }

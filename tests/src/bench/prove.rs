@@ -114,7 +114,7 @@ impl End {
 
     fn handle(&mut self, now: Millis, input: Input) -> Vec<(Lane, Message)> {
         let began = Instant::now();
-        self.replica.handle(now, input, &self.shelf);
+        self.replica.handle(now, input, &self.shelf.open());
         let outputs: Vec<Output> = std::iter::from_fn(|| self.replica.poll_output()).collect();
         self.worked += began.elapsed();
         self.proven |= outputs.iter().any(|output| matches!(output, Output::InStep { .. }));

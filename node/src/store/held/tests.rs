@@ -56,7 +56,7 @@ async fn what_a_later_release_wrote_survives_a_restart_and_is_judged_after_the_u
     let shelf = NodeShelf::new(newer.clone(), contacts);
     let rosters = newer.rosters().as_ref().clone();
     let mut replica = Replica::new(newer.member(), rosters).knowing(newer.rules());
-    replica.handle(Millis(1), Input::Tick, &shelf);
+    replica.handle(Millis(1), Input::Tick, &shelf.open());
     let mut stored = 0;
     while let Some(output) = replica.poll_output() {
         if let Output::Store { doc, envelopes, .. } = output {
