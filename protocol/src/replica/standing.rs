@@ -21,6 +21,7 @@ impl Replica {
             return;
         }
         self.send_newer_rosters(peer);
+        self.send_forks(peer);
         if roster_version > self.rosters.head().version {
             self.ask_roster(peer);
         }
@@ -40,7 +41,9 @@ impl Replica {
     }
 
     pub(super) fn handle_roster_changed(&mut self, rosters: RosterChain, shelf: &dyn Shelf) {
+        let forks = self.rosters.forks();
         self.rosters = rosters;
+        let forked = self.rosters.forks().iter().any(|fork| !forks.contains(fork));
         self.loaded.forget_views();
         let connected: Vec<MemberId> = self.peers.keys().copied().collect();
         for peer in connected {
@@ -49,6 +52,9 @@ impl Replica {
                 continue;
             }
             self.send_newer_rosters(peer);
+            if forked {
+                self.send_forks(peer);
+            }
             if let Some(state) = self.peers.get_mut(&peer) {
                 state.roster_asked_at = None;
                 (state.roster_back, state.roster_lacks) = (0, false);
@@ -64,6 +70,16 @@ impl Replica {
         let after = state.roster_version;
         state.roster_version = head.max(after);
         self.send_rosters(peer, after);
+    }
+
+    /// Two rosters of one version are an alarm everywhere: who knows both says so at once, since a peer that
+    /// holds one of them has no reason to ask.
+    fn send_forks(&mut self, peer: MemberId) {
+        let forks = self.rosters.forks();
+        let first = forks.iter().filter_map(|hash| self.rosters.get(hash)).map(|fork| fork.version).min();
+        if let Some(first) = first {
+            self.send_rosters(peer, first.saturating_sub(1));
+        }
     }
 
     fn send_rosters(&mut self, peer: MemberId, after: u64) {

@@ -82,6 +82,26 @@ fn version_that_joins_one_that_is_not_here_is_asked_for_again_at_once_from_furth
 }
 
 #[test]
+fn two_rosters_of_one_version_are_told_at_once_to_who_may_know_one_of_them() {
+    let at = |ms: u64| {
+        let mut federation = Federation::new(2);
+        federation.publish(|body| body.expires = Millis(body.expires.0 + ms));
+        federation
+    };
+    let (mut here, there) = (at(1), at(2));
+    let told = |sent: &[Sent]| sent.iter().filter(|(_, _, m)| matches!(m, Message::Roster(_))).count();
+    let mut bench = Bench::new(&Arc::new(at(1)), 0);
+    let connected = Input::Connected { peer: here.id(1), roster_version: 2 };
+    assert_eq!(told(&bench.settle(connected)), 0, "nothing is wrong");
+    let beside = there.rosters.signed(&there.rosters.head().hash()).unwrap();
+    here.rosters.add(beside.clone()).unwrap();
+    assert_eq!(told(&bench.settle(Input::RosterChanged(here.rosters.clone()))), 2, "to whom is connected");
+    assert_eq!(told(&bench.settle(Input::RosterChanged(here.rosters.clone()))), 0, "once");
+    let connected = Input::Connected { peer: here.id(1), roster_version: 2 };
+    assert_eq!(told(&bench.settle(connected)), 2, "and to whom connects");
+}
+
+#[test]
 fn expelled_peer_is_disconnected_and_told_nothing_more() {
     let mut federation = Federation::new(3);
     let before = Arc::new(Federation::new(3));
