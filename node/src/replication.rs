@@ -101,6 +101,8 @@ impl Bridge {
             | ReplicaOutput::Hold(_)
             | ReplicaOutput::LetGo { .. }
             | ReplicaOutput::NoteGone { .. }
+            | ReplicaOutput::NoteHolder { .. }
+            | ReplicaOutput::ForgetGone { .. }
             | ReplicaOutput::Blame { .. }
             | ReplicaOutput::ClearDue { .. }
             | ReplicaOutput::SetDue { .. }

@@ -100,6 +100,8 @@ pub trait Shelf {
     fn held_ready(&self, rules: u16, limit: usize) -> Vec<Held>;
     /// What is left of a document whose contents were dropped after their retention.
     fn dropped(&self, doc: &DocId) -> Option<Dropped>;
+    /// True if a peer has said that it has dropped the contents of a document, and this was noted.
+    fn gone(&self, peer: &MemberId, doc: &DocId) -> bool;
     /// When an envelope that is here was written, on this node's own clock: its arrival less the age
     /// that came with it.
     fn written(&self, id: &EnvelopeId) -> Option<Millis>;
@@ -287,6 +289,22 @@ pub enum Output {
         doc: DocId,
         /// Its smallest retire, as the peer says.
         retired: EnvelopeId,
+    },
+    /// A peer holds a document whose contents were dropped here, and nothing that is left says that it may:
+    /// let it be told of the retire, and let the document be in the digest with it.
+    NoteHolder {
+        /// The peer.
+        peer: MemberId,
+        /// The document.
+        doc: DocId,
+    },
+    /// A peer that had dropped the contents of a document has it otherwise than it said, so it was restored:
+    /// let the document be in the digest with it as with any other.
+    ForgetGone {
+        /// The peer.
+        peer: MemberId,
+        /// The document.
+        doc: DocId,
     },
     /// A peer passed on a copy that is no proof of anything. The envelope's id keeps no verdict.
     Blame {

@@ -83,6 +83,8 @@ impl Island {
             Wanted::InStep { .. }
             | Wanted::LetGo { .. }
             | Wanted::NoteGone { .. }
+            | Wanted::NoteHolder { .. }
+            | Wanted::ForgetGone { .. }
             | Wanted::ForgetDigest { .. }
             | Wanted::ServeBlob { .. }
             | Wanted::OfferRoster { .. }

@@ -140,6 +140,8 @@ impl Carrier {
             | ReplicaOutput::Hold(_)
             | ReplicaOutput::LetGo { .. }
             | ReplicaOutput::NoteGone { .. }
+            | ReplicaOutput::NoteHolder { .. }
+            | ReplicaOutput::ForgetGone { .. }
             | ReplicaOutput::Unlock { .. }
             | ReplicaOutput::UnlockShared { .. } => {}
         }
@@ -378,6 +380,8 @@ fn is_small(work: &Work) -> bool {
             | ReplicaOutput::Hold(_)
             | ReplicaOutput::LetGo { .. }
             | ReplicaOutput::NoteGone { .. }
+            | ReplicaOutput::NoteHolder { .. }
+            | ReplicaOutput::ForgetGone { .. }
             | ReplicaOutput::Unlock { .. }
             | ReplicaOutput::UnlockShared { .. }
     )
@@ -405,6 +409,12 @@ fn write_one(tx: &mut Tx<'_>, work: &Work) -> Result<(), WriteError> {
     }
     if let ReplicaOutput::NoteGone { peer, doc, retired } = work {
         tx.note_gone(*peer, *doc, *retired)?;
+    }
+    if let ReplicaOutput::NoteHolder { peer, doc } = work {
+        tx.note_holder(*peer, *doc)?;
+    }
+    if let ReplicaOutput::ForgetGone { peer, doc } = work {
+        tx.forget_gone(*peer, *doc)?;
     }
     if let ReplicaOutput::Unlock { doc } = work {
         tx.unlock(*doc)?;

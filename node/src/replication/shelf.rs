@@ -86,6 +86,9 @@ impl Shelf for OpenShelf<'_> {
     fn dropped(&self, doc: &DocId) -> Option<Dropped> {
         self.read(|r| r.dropped(*doc))
     }
+    fn gone(&self, peer: &MemberId, doc: &DocId) -> bool {
+        self.read(|r| r.is_gone(peer, doc))
+    }
     fn written(&self, id: &EnvelopeId) -> Option<Millis> {
         let read = self.written.borrow().get(id).copied();
         read.or_else(|| self.read(|r| r.written(id)))

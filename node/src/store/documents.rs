@@ -416,7 +416,8 @@ impl Tx<'_> {
             self.narrow_audience(doc, &audience)?;
         }
         if document.retired().is_some() {
-            self.note_retired(doc)?;
+            let ours = audience.entitled(&self.shared().member);
+            self.note_retired(doc, ours)?;
         }
         match class {
             Class::Incident => self.derive_incident(doc, document, &rosters),

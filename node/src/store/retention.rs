@@ -37,12 +37,15 @@ impl Store {
 }
 
 impl Tx<'_> {
-    /// Remembers since when a document is known to be retired. What it is for peers that dropped it is
-    /// now what it is here.
-    pub(super) fn note_retired(&mut self, doc: DocId) -> Result<(), WriteError> {
+    /// Remembers since when a document is known to be retired. Where it is `ours` still, what it is for peers
+    /// that dropped it is now what it is here.
+    pub(super) fn note_retired(&mut self, doc: DocId, ours: bool) -> Result<(), WriteError> {
         self.db()
             .prepare_cached("INSERT OR IGNORE INTO retired (doc, since_ms) VALUES (?1, ?2)")?
             .execute(params![doc.0, millis(self.now())])?;
+        if !ours {
+            return Ok(());
+        }
         let peers = self.reader().gone_at(doc)?;
         self.db().prepare_cached("DELETE FROM gone WHERE doc = ?1")?.execute(params![doc.0])?;
         self.drop_digests(&doc, peers.into_iter())
@@ -115,6 +118,24 @@ impl Tx<'_> {
         self.drop_digests(&doc, std::iter::once(peer))?;
         self.event(What::Incident, Some(doc))
     }
+
+    /// A peer has shown that it holds a document whose contents were dropped here.
+    pub fn note_holder(&mut self, peer: MemberId, doc: DocId) -> Result<(), WriteError> {
+        if self.reader().is_dropped(doc)? {
+            let note = "INSERT OR IGNORE INTO audience (doc, member) VALUES (?1, ?2)";
+            self.db().prepare_cached(note)?.execute(params![doc.0, peer.0])?;
+            self.drop_digests(&doc, std::iter::once(peer))?;
+        }
+        Ok(())
+    }
+
+    /// A peer that had said so holds the document again: it was restored.
+    pub fn forget_gone(&mut self, peer: MemberId, doc: DocId) -> Result<(), WriteError> {
+        let forget = "DELETE FROM gone WHERE peer = ?1 AND doc = ?2";
+        self.db().prepare_cached(forget)?.execute(params![peer.0, doc.0])?;
+        self.drop_digests(&doc, std::iter::once(peer))?;
+        self.event(What::Incident, Some(doc))
+    }
 }
 
 fn blobs_of(document: &Document) -> BTreeSet<BlobId> {
@@ -142,6 +163,12 @@ impl Reader<'_> {
         let mut select = self.db().prepare_cached("SELECT member FROM audience WHERE doc = ?1")?;
         let rows = select.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
         Ok(Some(Dropped { retire, audience: rows.collect::<Result<_, _>>()? }))
+    }
+
+    /// True if a peer has said that it dropped the contents of a document.
+    pub fn is_gone(&self, peer: &MemberId, doc: &DocId) -> Result<bool, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT 1 FROM gone WHERE peer = ?1 AND doc = ?2")?;
+        Ok(select.exists(params![peer.0, doc.0])?)
     }
 
     /// Peers that have said that they dropped the contents of a document.

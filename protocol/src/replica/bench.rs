@@ -70,6 +70,8 @@ impl Bench {
                 Output::Hold(held) => self.disk.kept.hold(self.now, held),
                 Output::LetGo { ids } => self.disk.kept.let_go(|held| ids.contains(held)),
                 Output::NoteGone { peer, doc, retired } => self.disk.note_gone(peer, doc, retired),
+                Output::NoteHolder { peer, doc } => self.disk.note_holder(peer, doc),
+                Output::ForgetGone { peer, doc } => self.disk.forget_gone(peer, doc),
                 Output::ClearDue { peer, doc, at } => self.disk.clear_due(peer, doc, at),
                 Output::SetDue { peer, docs } => {
                     docs.into_iter().for_each(|doc| self.disk.set_due(self.now, peer, doc));

@@ -110,6 +110,7 @@ impl Replica {
         if lacking.is_empty() {
             return;
         }
+        self.doubt_gone(peer, &lacking, shelf);
         for doc in lacking.iter().take(OFFERS_IN_FLIGHT_MAX) {
             if let Some(view) = self.view_for(&peer, doc, shelf) {
                 self.send_have(peer, *doc, &view, true, Lane::Backfill);

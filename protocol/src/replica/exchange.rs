@@ -224,7 +224,7 @@ impl Replica {
             state.asked.remove(&doc);
         }
         let empty = arrived.items.is_empty();
-        if !empty && self.turn_away(peer, lane, doc, shelf) {
+        if !empty && self.turn_away(peer, lane, doc, &arrived.items, shelf) {
             return;
         }
         let mut fresh = Vec::new();

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use super::arrival::Checked;
+use super::arrival::{ArrivedItem, Checked};
 use super::parking::{Parked, Stage};
 use super::{Output, Replica, Shelf};
+use crate::audience::Audience;
 use crate::digest::Fingerprint;
 use crate::document::retired_fingerprint;
 use crate::envelope::SignedEnvelope;
@@ -18,8 +19,14 @@ use crate::message::{Gone, Have, Lane, Message};
 pub struct Dropped {
     /// Its smallest retire, as signed.
     pub retire: SignedEnvelope,
-    /// Who may hold the document.
+    /// Who may hold the document, and who has shown since that it does.
     pub audience: BTreeSet<MemberId>,
+}
+
+/// True for the envelope with which a document begins: its id is made of that, so nobody else can make it.
+fn begins(envelope: &Checked, doc: &DocId) -> bool {
+    let Checked::Verified(envelope) = envelope else { return false };
+    envelope.header().is_genesis() && envelope.header().genesis_doc_id() == *doc
 }
 
 impl Replica {
@@ -75,12 +82,26 @@ impl Replica {
     }
 
     /// Envelopes of a document whose contents were dropped here are not taken in; whoever sent them is
-    /// told why, if it may know. True if it is such a document.
-    pub(super) fn turn_away(&mut self, peer: MemberId, lane: Lane, doc: DocId, shelf: &dyn Shelf) -> bool {
-        if self.loaded.has(&doc) || shelf.dropped(&doc).is_none() {
+    /// told why, if it may know. That is so too if it was let in by what the retire leaves out, and nobody
+    /// can tell any more: by the genesis it shows that it holds the document. True if it is such a document.
+    pub(super) fn turn_away(
+        &mut self,
+        peer: MemberId,
+        lane: Lane,
+        doc: DocId,
+        items: &[ArrivedItem],
+        shelf: &dyn Shelf,
+    ) -> bool {
+        if self.loaded.has(&doc) {
             return false;
         }
-        if let Some(dropped) = self.dropped_for(&peer, &doc, shelf) {
+        let Some(dropped) = shelf.dropped(&doc) else { return false };
+        let ours = dropped.audience.contains(&self.me) && self.rosters.head().good(&peer);
+        let named = dropped.audience.contains(&peer);
+        if ours && (named || items.iter().any(|item| begins(&item.envelope, &doc))) {
+            if !named {
+                self.out.push_back(Output::NoteHolder { peer, doc });
+            }
             self.tell_of_dropped(peer, lane, doc, &dropped, false);
         }
         true
@@ -143,10 +164,19 @@ impl Replica {
             };
             self.take_in(doc, vec![parked], shelf);
         }
-        if self.loaded.ahead(&doc, shelf, &self.rosters).contains(&retired) {
+        let ahead = self.loaded.ahead(&doc, shelf, &self.rosters);
+        // Whom it puts out of the document shares that with nobody else.
+        if ahead.contains(&retired) && Audience::of(&ahead, &self.rosters).entitled(&self.me) {
             return;
         }
         self.note_gone(peer, doc, retired);
+    }
+
+    /// A comparison shows these otherwise than this node has them. Where that was by the peer's own word that
+    /// it has dropped the contents, it was restored since.
+    pub(super) fn doubt_gone(&mut self, peer: MemberId, docs: &[DocId], shelf: &dyn Shelf) {
+        let noted = docs.iter().copied().filter(|doc| shelf.gone(&peer, doc));
+        self.out.extend(noted.map(|doc| Output::ForgetGone { peer, doc }));
     }
 
     fn note_gone(&mut self, peer: MemberId, doc: DocId, retired: EnvelopeId) {

@@ -94,6 +94,69 @@ fn who_lacks_what_was_dropped_is_answered_gone_and_the_two_are_in_step() {
 }
 
 #[test]
+fn who_is_restored_after_it_said_gone_is_believed_again_and_given_what_it_lacks() {
+    let federation = Arc::new(Federation::new(3));
+    let all = retired(&federation);
+    let doc = all[0].header().doc;
+    for (before, held) in [(0, 0), (0, 2), (1, 0), (2, 2), (3, 1)] {
+        let (mut a, mut b) = (dropper(&federation, &all), Bench::new(&federation, 1));
+        if held > 0 {
+            file(&mut b, &all[..held]);
+        }
+        let first = [a.connect(1), b.connect(0)];
+        talk(&mut a, &mut b, first);
+        assert_eq!(b.disk.kept.gone.len(), 1);
+        // What member 0 had before it took in the rest.
+        let mut a = Bench::new(&federation, 0);
+        if before > 0 {
+            file(&mut a, &all[..before]);
+        }
+        let first = [a.connect(1), b.connect(0)];
+        talk(&mut a, &mut b, first);
+        for _ in 0..4 {
+            pass(&mut a, &mut b, crate::limits::DIGEST_INTERVAL_MS);
+        }
+        let here = |bench: &Bench| bench.disk.documents.get(&doc).map_or(0, |f| f.document.all_held().len());
+        // Where all is here that the retire had seen, that comes out of the parking.
+        let most = if before.max(held) == 3 { 4 } else { before.max(held) };
+        assert_eq!((here(&a), here(&b)), (most, most), "{before} and {held}");
+        assert_eq!(digest(&a, 1), digest(&b, 0), "{before} and {held}");
+        assert!(b.disk.kept.gone.is_empty() && !a.is_due(1, &doc) && !b.is_due(0, &doc));
+    }
+}
+
+#[test]
+fn who_was_let_in_by_what_a_retire_leaves_out_is_told_of_the_retire_by_those_who_dropped_the_contents() {
+    let federation = Arc::new(Federation::new(3));
+    let mut scribe = Scribe::new(&federation);
+    let genesis = scribe.open(0, &[]);
+    let let_in = Operation::TakeoverOffer { to: federation.id(1) };
+    let seen = scribe.document.clone();
+    let let_in = scribe.write_on(&seen, federation.precinct(), let_in).unwrap();
+    let close = scribe.write(0, Operation::Close { outcome: Outcome::Helped, by: somebody(1) }).unwrap();
+    let retire = scribe.write(0, Operation::Retire).unwrap();
+    let doc = genesis.header().doc;
+    let believes = [genesis.clone(), let_in, close.clone()];
+    for (held, whole) in [(2, false), (3, true)] {
+        let mut a = dropper(&federation, &[genesis.clone(), close.clone(), retire.clone()]);
+        let mut b = Bench::new(&federation, 1);
+        file(&mut b, &believes[..held]);
+        assert!(b.is_due(0, &doc));
+        let first = [a.connect(1), b.connect(0)];
+        talk(&mut a, &mut b, first);
+        for _ in 0..4 {
+            pass(&mut a, &mut b, crate::limits::DIGEST_INTERVAL_MS);
+        }
+        let retired = b.disk.documents.get(&doc).and_then(|filed| filed.document.retired());
+        assert_eq!(retired.is_some(), whole, "it takes the retire in where it has what that had seen");
+        assert!(!b.is_due(0, &doc) && !a.is_due(1, &doc));
+        assert_eq!(digest(&a, 1), digest(&b, 0));
+        let names = pass(&mut a, &mut b, crate::limits::DIGEST_INTERVAL_MS);
+        assert!(names.iter().all(|name| ["digest root", "roster want"].contains(name)), "{names:?}");
+    }
+}
+
+#[test]
 fn who_has_dropped_a_document_takes_nothing_of_it_in_and_asks_for_nothing() {
     let federation = Arc::new(Federation::new(3));
     let all = retired(&federation);
@@ -104,7 +167,7 @@ fn who_has_dropped_a_document_takes_nothing_of_it_in_and_asks_for_nothing() {
     let told = (federation.id(1), Lane::Urgent, have(doc, &[all[3].id()], false));
     assert_eq!(bench.say(1, body(&all)), std::slice::from_ref(&told));
     assert_eq!(bench.say(1, have(doc, &[all[1].id()], true)), [told]);
-    assert_eq!(bench.say(2, body(&all)), [], "a stranger is told nothing");
+    assert_eq!(bench.say(2, body(&all[1..])), [], "a stranger is told nothing");
     let nothing = have(doc, &[], false);
     assert_eq!(bench.say(2, have(doc, &[all[1].id()], true))[0].2, want(doc, &[all[1].id()], &[]));
     assert_eq!(bench.say(2, have(doc, &[], true)), [(federation.id(2), Lane::Urgent, nothing)]);

@@ -5,6 +5,7 @@ use super::peer::{Assembly, Peer, Sweep};
 use super::{Fault, Output, Parting, Replica, Shelf};
 use crate::contact::{ContactError, SignedContact};
 use crate::digest::Fingerprint;
+use crate::document::retired_fingerprint;
 use crate::ids::{DocId, EnvelopeId, MemberId, Millis, sha256};
 use crate::limits::{
     DIGEST_INTERVAL_MS, FETCH_RETRY_MS, HAVE_GATHER_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX,
@@ -229,9 +230,10 @@ impl Replica {
     /// A document is due that is not the peer's any more, or not ours: it was set after a comparison that
     /// was made before that was known, and nothing else would ever clear it.
     fn forget_due(&mut self, peer: MemberId, doc: DocId, shelf: &dyn Shelf) {
-        if let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) {
-            let at = Fingerprint(view.document.fingerprint());
-            self.out.push_back(Output::ClearDue { peer, doc, at });
+        let view = self.loaded.view(&doc, shelf, &self.rosters);
+        let dropped = || shelf.dropped(&doc).map(|left| retired_fingerprint(&doc, &left.retire.id()));
+        if let Some(at) = view.map(|view| view.document.fingerprint()).or_else(dropped) {
+            self.out.push_back(Output::ClearDue { peer, doc, at: Fingerprint(at) });
         }
     }
 

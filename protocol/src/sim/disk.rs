@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::admission::Refusal;
 use crate::audience::Audience;
-use crate::author::{Draft, Hand, Lock, SealError, seal};
+use crate::author::{Draft, Hand, Lock, SealError, seal_knowing};
 use crate::contact::SignedContact;
 use crate::digest::{Digest, Fingerprint, Place};
 use crate::document::{Document, retired_fingerprint};
-use crate::envelope::{AdmittedEnvelope, BlobClass, BlobRef};
+use crate::envelope::{AdmittedEnvelope, BlobClass, BlobRef, RULES_VERSION};
 use crate::fold::Fold;
 use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
 use crate::limits::BLOB_INLINE_BYTES_MAX;
@@ -82,6 +82,8 @@ pub struct Disk {
     pub me: MemberId,
     /// The roster chain; outside the backup set.
     pub rosters: RosterChain,
+    /// The newest rules that the release knows that runs on it.
+    pub rules: u16,
     /// The generation that this store writes under.
     pub incarnation: Incarnation,
     /// The highest counter of a generation ever drawn here; outside the backup set.
@@ -112,6 +114,7 @@ impl Disk {
         Disk {
             me,
             rosters,
+            rules: RULES_VERSION,
             incarnation: Incarnation::new(0, 7),
             mark: 0,
             drawn: [Incarnation::new(0, 7)].into(),
@@ -214,7 +217,7 @@ impl Disk {
         if let Some(lock) = doc.and_then(|doc| self.locks.get(&doc)) {
             return Err(SealError::Locked(*lock));
         }
-        let envelope = seal(draft, document.as_deref(), hand, &self.rosters)?;
+        let envelope = seal_knowing(draft, document.as_deref(), hand, &self.rosters, self.rules)?;
         self.insert(now, envelope.header().doc, vec![(envelope.clone(), now)], blobs);
         Ok(envelope)
     }
@@ -234,6 +237,10 @@ impl Disk {
         envelopes: Vec<(AdmittedEnvelope, Millis)>,
         blobs: Vec<InlineBlob>,
     ) {
+        if self.kept.dropped.contains_key(&doc) {
+            // Asked for before its contents were dropped.
+            return;
+        }
         let before = self.documents.get(&doc);
         let mut document = before.map(|filed| (*filed.document).clone()).unwrap_or_default();
         for (envelope, written) in envelopes {
@@ -265,6 +272,10 @@ impl Disk {
     fn file(&mut self, now: Millis, doc: DocId, document: Document) {
         let Some(fold) = Fold::of(&document, &self.rosters) else { return };
         self.blobs.retain(|blob, _| !fold.redacted.contains_key(blob));
+        if document.retired().is_some() && fold.audience.entitled(&self.me) {
+            // What it is for peers that dropped it is now what it is here.
+            self.kept.gone.retain(|(_, other), _| *other != doc);
+        }
         let (set, document) = (document.fingerprint(), Arc::new(document));
         let lacking: BTreeSet<MemberId> = due_peers(&document, &self.rosters, &self.me).into_iter().collect();
         let before = self.documents.insert(doc, Filed { document, fold: Arc::new(fold), set });
@@ -281,10 +292,11 @@ impl Disk {
         }
     }
 
-    /// Stores a blob, unless it is to be erased.
+    /// Stores a blob, unless it is to be erased or what it came for was dropped.
     pub fn store_blob(&mut self, blob: InlineBlob) {
         let redacted = self.documents.values().any(|filed| filed.fold.redacted.contains_key(&blob.id));
-        if !redacted {
+        let dropped = !self.kept.dropped.is_empty() && !self.names_blob(&blob.id);
+        if !redacted && !dropped {
             self.blobs.insert(blob.id, blob);
         }
     }
@@ -295,8 +307,22 @@ impl Disk {
         let retired = filed.document.retired();
         let Some(retire) = retired.and_then(|id| filed.document.envelope(&id).cloned()) else { return };
         let audience = filed.fold.audience.members().collect();
+        let blobs: BTreeSet<BlobId> =
+            filed.document.held().flat_map(|e| &e.header().blobs).map(|blob| blob.id).collect();
         self.kept.dropped.insert(*doc, Dropped { retire: retire.signed().clone(), audience });
         self.documents.remove(doc);
+        self.locks.remove(doc);
+        for blob in blobs {
+            if !self.names_blob(&blob) {
+                self.blobs.remove(&blob);
+            }
+        }
+    }
+
+    /// True if anything held names a blob.
+    fn names_blob(&self, blob: &BlobId) -> bool {
+        let mut held = self.documents.values().flat_map(|filed| filed.document.held());
+        held.any(|envelope| envelope.header().blobs.iter().any(|named| named.id == *blob))
     }
 
     /// Takes a peer's word that it has dropped the contents of a document.
@@ -307,6 +333,18 @@ impl Disk {
         }
     }
 
+    /// A peer has shown that it holds what was dropped here.
+    pub fn note_holder(&mut self, peer: MemberId, doc: DocId) {
+        if let Some(dropped) = self.kept.dropped.get_mut(&doc) {
+            dropped.audience.insert(peer);
+        }
+    }
+
+    /// Forgets that it was said.
+    pub fn forget_gone(&mut self, peer: MemberId, doc: DocId) {
+        self.kept.gone.remove(&(peer, doc));
+    }
+
     /// What is shared with a peer by now, as the digest with that peer has it.
     fn shared(&self, peer: &MemberId) -> BTreeMap<DocId, Fingerprint> {
         let may = |filed: &Filed| {
@@ -314,25 +352,22 @@ impl Disk {
             audience.entitled(peer) && audience.entitled(&self.me)
         };
         let of_retired = |doc: &DocId, id: &EnvelopeId| Fingerprint(retired_fingerprint(doc, id));
-        let gone = self.kept.gone.iter().filter(|((other, _), _)| other == peer);
+        let filed = self.documents.iter().filter(|(_, filed)| may(filed));
         let mut shared: BTreeMap<DocId, Fingerprint> =
-            gone.map(|((_, doc), retired)| (*doc, of_retired(doc, retired))).collect();
-        for (doc, filed) in self.documents.iter().filter(|(_, filed)| may(filed)) {
-            let at = Fingerprint(filed.document.fingerprint());
-            if filed.document.retired().is_some() {
-                shared.insert(*doc, at);
-            } else {
-                shared.entry(*doc).or_insert(at);
-            }
-        }
+            filed.map(|(doc, filed)| (*doc, Fingerprint(filed.document.fingerprint()))).collect();
         let dropped = self.kept.dropped.iter();
         let dropped = dropped.filter(|(_, d)| d.audience.contains(peer) && d.audience.contains(&self.me));
         shared.extend(dropped.map(|(doc, d)| (*doc, of_retired(doc, &d.retire.id()))));
+        let gone = self.kept.gone.iter().filter(|((other, _), _)| other == peer);
+        shared.extend(gone.map(|((_, doc), retired)| (*doc, of_retired(doc, retired))));
         shared
     }
 
-    /// Sets `due`.
+    /// Sets `due` of a document that is here, or of which the retire is.
     pub fn set_due(&mut self, now: Millis, peer: MemberId, doc: DocId) {
+        if !self.documents.contains_key(&doc) && !self.kept.dropped.contains_key(&doc) {
+            return;
+        }
         let rings = self.documents.get(&doc).and_then(|filed| filed.document.genesis()).is_some_and(rings);
         let row = DueRow { doc, rings, since: now };
         self.due.entry(peer).or_default().entry(doc).or_insert(row);
@@ -380,6 +415,9 @@ impl Shelf for Disk {
     }
     fn dropped(&self, doc: &DocId) -> Option<Dropped> {
         self.kept.dropped.get(doc).cloned()
+    }
+    fn gone(&self, peer: &MemberId, doc: &DocId) -> bool {
+        self.kept.gone.contains_key(&(*peer, *doc))
     }
     fn written(&self, id: &EnvelopeId) -> Option<Millis> {
         self.written.get(id).copied()

@@ -72,6 +72,8 @@ impl World {
             }
             Output::LetGo { ids } => self.node_mut(n).disk.kept.let_go(|held| ids.contains(held)),
             Output::NoteGone { peer, doc, retired } => self.node_mut(n).disk.note_gone(peer, doc, retired),
+            Output::NoteHolder { peer, doc } => self.node_mut(n).disk.note_holder(peer, doc),
+            Output::ForgetGone { peer, doc } => self.node_mut(n).disk.forget_gone(peer, doc),
             Output::Blame { peer, .. } if self.is_hostile_member(&peer) => self.report.blamed += 1,
             Output::Blame { fault, .. } => return Err(format!("an honest node was blamed: {fault}")),
             Output::ClearDue { peer, doc, at } => self.queue(n, Write::ClearDue(peer, doc, at)),

@@ -166,6 +166,14 @@ async fn what_a_peer_has_dropped_is_so_in_the_digest_with_that_peer_and_with_no_
     assert_eq!(place, protocol::digest::Place::leaf(&expected), "nor is an old hash kept");
     assert_eq!(store.read_here(|r| r.due_of(near)).unwrap().0, 0);
     assert_eq!(store.read_here(|r| r.due_of(above)).unwrap().0, 1);
+    // A peer that was restored has it otherwise: its word is forgotten, there alone.
+    assert!(store.read_here(|r| r.is_gone(&near, &unheard)).unwrap());
+    assert!(!store.read_here(|r| r.is_gone(&above, &unheard)).unwrap());
+    store.write(Queue::Normal, move |tx| tx.forget_gone(near, unheard)).await.unwrap();
+    assert!(!store.read_here(|r| r.is_gone(&near, &unheard)).unwrap());
+    assert_eq!(shared(&store, near), [at(doc)]);
+    let place = store.read_here(|r| r.digest_place(&near, &Prefix::default())).unwrap();
+    assert_eq!(place, protocol::digest::Place::leaf(&[at(doc)]), "nor is that hash kept");
     // Once it is retired here as well, it is what it is.
     write(&store, Some(doc), Operation::Close { outcome: Outcome::Helped, by: somebody(1) }).await;
     let retire = write(&store, Some(doc), Operation::Retire).await.id();
