@@ -16,6 +16,8 @@ pub mod kept;
 mod league;
 mod machine;
 pub mod node;
+mod releases;
+mod retention;
 #[cfg(test)]
 mod scenarios;
 mod settings;

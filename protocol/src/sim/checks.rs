@@ -26,12 +26,17 @@ type Held = (DocId, [u8; 32], [u8; 32]);
 impl World {
     /// Nothing is sent that is not on the sender's disk, or that is not the receiver's.
     pub fn check_sent(&self, n: usize, peer: &MemberId, message: &Message) -> Result<(), String> {
+        if self.node(n).hostile {
+            return Ok(());
+        }
+        self.check_held_not_told(n, peer, message)?;
         let disk = &self.node(n).disk;
         let (doc, ids): (DocId, Vec<EnvelopeId>) = match message {
             Message::Have(have) => (have.doc, have.heads.clone()),
             Message::Body(items) | Message::Answer(items) => {
                 (items.doc, items.items.iter().map(|item| item.envelope.id()).collect())
             }
+            Message::Gone(gone) => (gone.doc, vec![gone.retire.id()]),
             Message::Welcome(_)
             | Message::Ping(_)
             | Message::Pong(_)
@@ -39,7 +44,6 @@ impl World {
             | Message::RosterWant(_)
             | Message::Roster(_)
             | Message::Want(_)
-            | Message::Gone(_)
             | Message::Proof(_)
             | Message::DigestRoot(_)
             | Message::DigestChildren(_)
@@ -48,8 +52,14 @@ impl World {
             | Message::BlobPiece(_)
             | Message::BlobNone(_) => return Ok(()),
         };
-        if ids.is_empty() || self.node(n).hostile {
+        if ids.is_empty() {
             return Ok(());
+        }
+        if let Some(checked) = self.check_told_of_dropped(n, peer, &doc, message) {
+            return checked;
+        }
+        if let Message::Gone(_) = message {
+            return Err(format!("node {n} said of {doc} that it is gone, and has not dropped it"));
         }
         let filed = disk.filed(&doc).ok_or("told of a document that is not on the disk")?;
         // A proof may have been replaced by an earlier one since the replica last looked.
@@ -204,12 +214,13 @@ impl World {
                 continue;
             }
             let holds_all = |node: &super::node::Node| {
-                node.disk.filed(doc).is_some_and(|theirs| {
-                    theirs.set == filed.set
-                        || theirs.fold.retired.is_some()
-                        || (filed.document.envelopes().all(|e| theirs.document.contains(&e.id()))
-                            && filed.document.proofs().all(|proof| theirs.document.knows_proof(proof)))
-                })
+                node.disk.kept.dropped.contains_key(doc)
+                    || node.disk.filed(doc).is_some_and(|theirs| {
+                        theirs.set == filed.set
+                            || theirs.fold.retired.is_some()
+                            || (filed.document.envelopes().all(|e| theirs.document.contains(&e.id()))
+                                && filed.document.proofs().all(|proof| theirs.document.knows_proof(proof)))
+                    })
             };
             let mut theirs = self.nodes.iter().enumerate().filter(|(_, node)| node.disk.me == member);
             // A peer cannot tell a node from its twin: whichever of them answered may hold it.
@@ -229,6 +240,7 @@ impl World {
         let node = self.node(n);
         let kept = |(id, doc): (&EnvelopeId, &DocId)| {
             node.disk.filed(doc).is_some_and(|filed| filed.document.contains(id))
+                || node.disk.kept.dropped.contains_key(doc)
         };
         if node.acknowledged.iter().all(kept) {
             return Ok(());

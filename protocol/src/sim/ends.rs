@@ -25,7 +25,7 @@ impl World {
     }
 
     /// The nodes that the end is about.
-    fn counted(&self) -> impl Iterator<Item = (usize, &Node)> {
+    pub fn counted(&self) -> impl Iterator<Item = (usize, &Node)> {
         self.nodes.iter().enumerate().filter(|(_, node)| self.counts(node))
     }
 
@@ -46,6 +46,9 @@ impl World {
             }
             if node.disk.rosters.head().hash() != head {
                 return Some(format!("node {n} has roster {}", node.disk.rosters.head().version));
+            }
+            if let Some(what) = self.not_upgraded(n, node) {
+                return Some(what);
             }
             if !node.queue.is_empty() {
                 return Some(format!("node {n} still writes"));
@@ -121,6 +124,12 @@ impl World {
         for (doc, holders) in self.holders() {
             let Some((first, one)) = holders.first().copied() else { continue };
             let Some(theirs) = one.disk.filed(&doc) else { continue };
+            if self.dropped_somewhere(&doc) {
+                if let Some(what) = self.holders_apart(&doc, &holders) {
+                    return Some(what);
+                }
+                continue;
+            }
             for (n, node) in &holders {
                 let Some(ours) = node.disk.filed(&doc) else { continue };
                 let same = ours.document.fingerprint() == theirs.document.fingerprint();
@@ -136,6 +145,32 @@ impl World {
             }
         }
         None
+    }
+
+    /// Of a document that somebody has dropped, two that hold it and reach each other hold the same, unless
+    /// one was told by the other that it is gone there. Who could hold it and does not was told that by
+    /// somebody.
+    fn holders_apart(&self, doc: &DocId, holders: &[(usize, &Node)]) -> Option<String> {
+        let at = |n: usize| self.node(n).disk.filed(doc).map(|filed| filed.document.fingerprint());
+        let among = |n: &usize| holders.iter().any(|(holder, _)| holder == n);
+        let reach = self.pairs().into_iter().filter(|(a, b)| among(a) && among(b));
+        for (a, b) in reach.filter(|(a, b)| !self.gone_between(*a, *b, doc)) {
+            if at(a) != at(b) {
+                return Some(format!("nodes {a} and {b} hold {doc} differently, which others have dropped"));
+            }
+        }
+        let entitled = |node: &Node| {
+            holders.iter().any(|(_, holder)| {
+                holder.disk.filed(doc).is_some_and(|theirs| theirs.fold.audience.entitled(&node.disk.me))
+            })
+        };
+        let heard = |n: usize, node: &Node| {
+            node.disk.filed(doc).is_some()
+                || node.disk.kept.dropped.contains_key(doc)
+                || self.heard_of_gone(n, doc)
+        };
+        let (n, _) = self.counted().find(|(n, node)| entitled(node) && !heard(*n, node))?;
+        Some(format!("node {n} holds nothing of {doc} and was not told that it is gone"))
     }
 
     /// Every document with whoever holds it and is meant to, as all that is known of it together says.
@@ -155,6 +190,11 @@ impl World {
             if theirs.iter().any(narrowed) {
                 let audience = Audience::of(&together(doc, theirs), &self.league.chain);
                 theirs.retain(|(_, node)| audience.entitled(&node.disk.me));
+            }
+            for (_, node) in self.counted() {
+                if let Some(dropped) = node.disk.kept.dropped.get(doc) {
+                    theirs.retain(|(_, node)| dropped.audience.contains(&node.disk.me));
+                }
             }
         }
         holders.retain(|_, theirs| !theirs.is_empty());
@@ -208,13 +248,14 @@ impl World {
     /// Whatever was read while things happened reads the same now, and so does Automerge.
     fn check_read_anew(&self, doc: &DocId, holders: &[(usize, &Node)]) -> Result<(), String> {
         let mut first: Option<(&Fold, Vec<String>)> = None;
+        let dropped = self.dropped_somewhere(doc);
         for (place, (n, node)) in holders.iter().enumerate() {
             let Some(filed) = node.disk.filed(doc) else { continue };
             let anew = Fold::of(&filed.document, &node.disk.rosters);
             if anew.as_ref() != Some(&*filed.fold) {
                 return Err(format!("node {n} reads {doc} anew and finds something else"));
             }
-            if filed.fold.retired.is_some() {
+            if filed.fold.retired.is_some() || dropped {
                 continue;
             }
             let derives = place < DERIVED_PER_DOCUMENT - 1 || place + 1 == holders.len();

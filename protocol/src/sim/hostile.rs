@@ -3,8 +3,9 @@
 //! write what they may not, write in the past and so say two things in one place of their chains, hand
 //! incidents to and fro among themselves, and backdate once they are expelled.
 
+use super::releases::LATER_RULES;
 use super::world::World;
-use crate::author::{Draft, Hand, seal};
+use crate::author::{Draft, Hand, seal_knowing};
 use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, SignedEnvelope};
 use crate::fixture::somebody;
@@ -215,7 +216,7 @@ impl World {
     ) -> Vec<AdmittedEnvelope> {
         let answers = operation.answers();
         let draft = Draft { operation, blobs: Vec::new(), answers, written_at: self.now };
-        seal(&draft, Some(document), hand, rosters).into_iter().collect()
+        seal_knowing(&draft, Some(document), hand, rosters, LATER_RULES).into_iter().collect()
     }
 
     /// What was written behind the back of the own node: its disk takes it, and some of the others'

@@ -36,10 +36,24 @@ impl Kept {
         self.held.retain(|(held, _)| !done(&held.envelope.id()));
     }
 
+    /// True for one that is held under later rules than these.
+    pub fn waits(&self, id: &EnvelopeId, rules: u16) -> bool {
+        let later = |held: &Held| held.envelope.header().rules_version > rules;
+        self.held.iter().any(|(held, _)| held.envelope.id() == *id && later(held))
+    }
+
     /// True for one that is held.
     #[must_use]
     pub fn holds(&self, id: &EnvelopeId) -> bool {
         self.held.iter().any(|(held, _)| held.envelope.id() == *id)
+    }
+
+    /// Those held under rules up to this version.
+    pub fn ready(&self, rules: u16) -> impl Iterator<Item = &Held> {
+        self.held
+            .iter()
+            .map(|(held, _)| held)
+            .filter(move |held| held.envelope.header().rules_version <= rules)
     }
 
     /// Everything held, oldest first, as at `now`.

@@ -49,6 +49,8 @@ pub(super) enum Change {
     Move(usize, usize),
     /// Another set of root keys and another threshold.
     Roots(u8),
+    /// Rules of a later release are in force.
+    Rules(u16),
 }
 
 impl Change {
@@ -64,6 +66,7 @@ impl Change {
             Change::Border(..) => "roster: neighbours changed",
             Change::Move(..) => "roster: authority changed",
             Change::Roots(_) => "roster: root keys changed",
+            Change::Rules(_) => "roster: later rules",
         }
     }
 }
@@ -191,6 +194,8 @@ impl League {
             body.expires = body.expires.plus(Millis(*ms));
         } else if let Change::Roots(first) = change {
             (body.root_keys, body.threshold) = (roots(*first), 2 + *first % 2);
+        } else if let Change::Rules(rules) = change {
+            body.rules_version = *rules;
         } else if let Change::Join(n) = change {
             self.join(&mut body, *n);
         } else {
@@ -213,7 +218,7 @@ impl League {
         let (n, other) = match change {
             Change::AddKey(n) | Change::RetireKey(n) | Change::ReplaceKey(n) | Change::Expel(n) => (*n, *n),
             Change::Border(n, other) | Change::Move(n, other) => (*n, *other),
-            Change::Longer(_) | Change::Join(_) | Change::Roots(_) => return,
+            Change::Longer(_) | Change::Join(_) | Change::Roots(_) | Change::Rules(_) => return,
         };
         let (id, other) = (self.id(n), self.id(other));
         let Some(member) = body.members.iter_mut().find(|member| member.id == id) else { return };
@@ -239,7 +244,7 @@ impl League {
                 }
             }
             Change::Move(..) => member.authority = Some(other),
-            Change::Longer(_) | Change::Join(_) | Change::Roots(_) => {}
+            Change::Longer(_) | Change::Join(_) | Change::Roots(_) | Change::Rules(_) => {}
         }
     }
 

@@ -50,12 +50,16 @@ impl World {
         match output {
             Output::Send { peer, lane, message } => {
                 self.check_sent(n, &peer, &message)?;
+                if let Message::Gone(_) = message {
+                    self.report.count("answered gone");
+                }
                 let twisted = if self.node(n).hostile { self.twist(n, message) } else { Some(message) };
                 if let Some(message) = twisted {
                     self.send(n, &peer, lane, &message);
                 }
             }
             Output::Store { doc, envelopes, blobs, proofs, .. } => {
+                self.check_store_wanted(n, &doc)?;
                 self.queue(n, Write::Store { doc, envelopes, blobs, proofs });
             }
             Output::RecordRefusal { id, refusal, bytes, .. } => {
@@ -66,13 +70,16 @@ impl World {
                 }
                 self.queue(n, Write::Refusal(id, refusal));
             }
-            Output::Hold(held) => {
-                let wall = self.node(n).wall(self.now);
-                self.node_mut(n).disk.kept.hold(wall, held);
-            }
+            Output::Hold(held) => self.hold(n, held)?,
             Output::LetGo { ids } => self.node_mut(n).disk.kept.let_go(|held| ids.contains(held)),
-            Output::NoteGone { peer, doc, retired } => self.node_mut(n).disk.note_gone(peer, doc, retired),
-            Output::NoteHolder { peer, doc } => self.node_mut(n).disk.note_holder(peer, doc),
+            Output::NoteGone { peer, doc, retired } => {
+                self.report.count("kept without what is gone");
+                self.node_mut(n).disk.note_gone(peer, doc, retired);
+            }
+            Output::NoteHolder { peer, doc } => {
+                self.report.count("dropped under a holder that was let in");
+                self.node_mut(n).disk.note_holder(peer, doc);
+            }
             Output::ForgetGone { peer, doc } => self.node_mut(n).disk.forget_gone(peer, doc),
             Output::Blame { peer, .. } if self.is_hostile_member(&peer) => self.report.blamed += 1,
             Output::Blame { fault, .. } => return Err(format!("an honest node was blamed: {fault}")),
@@ -174,6 +181,7 @@ impl World {
                 if fails {
                     self.report.count("store failed");
                 } else {
+                    self.note_judged(n, &envelopes);
                     self.node_mut(n).disk.store(wall, doc, &envelopes, blobs);
                     self.node_mut(n).disk.keep_proofs(wall, doc, proofs);
                     let new: Vec<EnvelopeId> = envelopes.iter().map(|e| e.envelope.id()).collect();
@@ -187,7 +195,9 @@ impl World {
                 self.after(0, 5, Event::Tell { node: n, life, input });
             }
             Write::Refusal(id, refusal) => {
-                self.node_mut(n).disk.refused.insert(id, refusal);
+                let disk = &mut self.node_mut(n).disk;
+                disk.refused.insert(id, refusal);
+                disk.kept.let_go(|held| *held == id);
             }
             Write::ClearDue(peer, doc, at) => {
                 self.node_mut(n).disk.clear_due(peer, doc, at);
@@ -241,6 +251,9 @@ impl World {
 
     /// A document on a node's disk has grown: it is checked, and the node does what it does by itself.
     fn changed(&mut self, n: usize, doc: &DocId, new: &[EnvelopeId]) -> Result<(), String> {
+        if self.node(n).disk.kept.dropped.contains_key(doc) {
+            return Ok(());
+        }
         self.check_document(n, doc, new)?;
         self.check_noticed(n, doc, new)?;
         self.give_receipts(n, doc);

@@ -103,7 +103,7 @@ impl Node {
     /// Starts with this disk.
     #[must_use]
     pub fn new(member: usize, disk: Disk, hostile: bool) -> Node {
-        let replica = Replica::new(disk.me, disk.rosters.clone());
+        let replica = Replica::new(disk.me, disk.rosters.clone()).knowing(disk.rules);
         Node {
             member,
             disk,
@@ -152,7 +152,7 @@ impl Node {
 
     /// Comes back with what is on the disk.
     pub fn restart(&mut self) {
-        self.replica = Replica::new(self.disk.me, self.disk.rosters.clone());
+        self.replica = Replica::new(self.disk.me, self.disk.rosters.clone()).knowing(self.disk.rules);
         self.clock_ms = self.wall_ms;
         self.up = true;
     }

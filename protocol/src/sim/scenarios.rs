@@ -34,6 +34,8 @@ impl Stage {
             clocks_off_ms: 0,
             roster_every_ms: never,
             hostile: 0,
+            retention_ms: never,
+            upgrades: false,
             ..Settings::of_seed(0)
         };
         let mut stage = Stage { world: World::new(1, settings) };

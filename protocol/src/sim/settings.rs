@@ -8,7 +8,7 @@ use super::league::Size;
 const TEN_YEARS_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1_000;
 
 /// Never, within a run.
-const NEVER_MS: u64 = 1 << 40;
+pub(super) const NEVER_MS: u64 = 1 << 40;
 
 /// Who can reach whom, when nothing is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,10 @@ pub struct Settings {
     pub hostile: usize,
     /// True if backups are put back.
     pub restores: bool,
+    /// How long after it has taken in a retire a node drops the contents at most, in ms.
+    pub retention_ms: u64,
+    /// True if the roster activates later rules while some nodes run a release that does not know them.
+    pub upgrades: bool,
 }
 
 impl Settings {
@@ -88,6 +92,8 @@ impl Settings {
             roster_every_ms: pick([5_000, 10_000, 25_000, NEVER_MS]),
             hostile: 0,
             restores: pick([0, 1, 1, 1]) == 1,
+            retention_ms: NEVER_MS,
+            upgrades: false,
         };
         // A run of sixteen costs as much as ten of four: it is shorter.
         if size.nodes() > 8 {
@@ -96,6 +102,8 @@ impl Settings {
         }
         let most = (size.nodes() - 1) / 2;
         settings.hostile = usize::try_from(pick([0, 0, 1, 5])).unwrap_or(0).min(most);
+        settings.retention_ms = pick([NEVER_MS, NEVER_MS, 2_000, 20_000]);
+        settings.upgrades = pick([0, 0, 0, 1]) == 1;
         settings
     }
 }

@@ -28,6 +28,7 @@ impl World {
         let mut disk = picked.cloned()?;
         let random = u32::try_from(self.dice.draw() >> 32).unwrap_or(7);
         disk.rosters = self.node(n).disk.rosters.clone();
+        disk.rules = self.node(n).disk.rules;
         if mark_lost {
             self.report.count("restore without its mark");
             let seconds = self.node(n).wall(self.now).0 / 1_000;
@@ -66,8 +67,10 @@ impl World {
             .documents
             .iter()
             .filter(|(doc, now)| disk.filed(doc).is_none_or(|then| then.set != now.set));
-        let lost: Vec<DocId> = lost.map(|(doc, _)| *doc).collect();
+        let dropped = self.node(n).disk.kept.dropped.keys();
+        let lost: Vec<DocId> = lost.map(|(doc, _)| doc).chain(dropped).copied().collect();
         self.checks.forgotten.extend(lost.into_iter().map(|doc| (n, doc)));
+        self.forget_drops(n);
         let node = self.node_mut(n);
         node.disk = disk;
         node.restored = true;
@@ -120,7 +123,8 @@ impl World {
         self.report.count("copy beside its original");
         let mut copy = Node::new(self.node(n).member, disk, false);
         (copy.restored, copy.mark_lost, copy.copy) = (true, mark_lost, true);
-        self.settle_in(copy);
+        let copy = self.settle_in(copy);
+        self.forget_drops(copy);
     }
 
     /// A node says that somebody else signs as it: it writes in nothing older until a person has come.
@@ -226,6 +230,7 @@ impl World {
                 node.disk
                     .filed(doc)
                     .is_some_and(|filed| filed.document.contains(id) || filed.fold.retired.is_some())
+                    || node.disk.kept.dropped.contains_key(doc)
             };
             let mut others = self.others_of(n, doc).peekable();
             others.peek().is_some() && !others.any(holds)
@@ -239,6 +244,8 @@ impl World {
             node.disk
                 .filed(doc)
                 .is_some_and(|filed| filed.document.contains(id) || filed.fold.retired.is_some())
+                || node.disk.kept.dropped.contains_key(doc)
+                || self.heard_of_gone(n, doc)
         };
         if node.inherited.iter().all(turned_up) {
             return Ok(());

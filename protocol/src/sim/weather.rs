@@ -120,6 +120,7 @@ impl World {
             return Ok(());
         }
         self.node_mut(n).restart();
+        self.forget_drops(n);
         self.check_acknowledged(n)?;
         let life = self.node(n).life;
         for (a, b) in self.pairs_of(n) {
@@ -220,7 +221,7 @@ impl World {
     }
 
     /// One version is published, and somebody's node is handed it with everything before it.
-    fn publish(&mut self, change: &Change) {
+    pub fn publish(&mut self, change: &Change) {
         self.report.count(change.name());
         if let Change::Join(_) = change {
             self.league.enrol();
@@ -236,7 +237,9 @@ impl World {
     fn welcome(&mut self, n: usize) {
         self.numbers.insert(self.league.id(n), n);
         let random = u32::try_from(self.dice.draw() >> 32).unwrap_or(7);
-        let disk = Disk::new(self.league.id(n), self.league.chain.clone()).begun_with(random);
+        let mut disk = Disk::new(self.league.id(n), self.league.chain.clone()).begun_with(random);
+        // Whoever joins installs the newest release.
+        disk.rules = self.newest_rules();
         self.settle_in(Node::new(n, disk, false));
     }
 

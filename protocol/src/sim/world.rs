@@ -7,6 +7,7 @@ use super::dice::Dice;
 use super::disk::Disk;
 use super::league::League;
 use super::node::Node;
+use super::retention::Retention;
 use super::signatures::Signatures;
 use super::{Report, Settings, Shape};
 use crate::ids::{EnvelopeId, MemberId, Millis};
@@ -36,6 +37,9 @@ pub(super) enum Event {
     Backup,
     Person(usize),
     Roster,
+    Activate,
+    Upgrade(usize),
+    Retention,
     Calm,
 }
 
@@ -62,6 +66,8 @@ impl Link {
 pub(super) struct World {
     pub settings: Settings,
     pub dice: Dice,
+    /// Of what not every run plays, so that the others play as they did before it was made.
+    pub late_dice: Dice,
     pub now: Millis,
     pub league: League,
     pub nodes: Vec<Node>,
@@ -69,6 +75,7 @@ pub(super) struct World {
     pub numbers: BTreeMap<MemberId, usize>,
     pub report: Report,
     pub checks: Checks,
+    pub retention: Retention,
     pub signatures: Signatures,
     pub links: BTreeMap<(usize, usize), Link>,
     /// Envelopes written when every honest node knew already that their author was expelled.
@@ -104,12 +111,14 @@ impl World {
         let mut world = World {
             settings,
             dice: Dice::new(seed),
+            late_dice: Dice::new(seed ^ 0x1a7e),
             now: BEGINNING,
             league,
             nodes: Vec::new(),
             numbers,
             report: Report::default(),
             checks: Checks::default(),
+            retention: Retention::default(),
             signatures: Signatures::default(),
             links: BTreeMap::new(),
             ghosts: BTreeSet::new(),
@@ -181,6 +190,7 @@ impl World {
             node.commit_ms = self.dice.between(50, 1_500);
         }
         self.nodes.push(node);
+        self.draw_keeper(n);
         for (a, b) in self.pairs_of(n) {
             self.redial(a, b, 0, 500);
         }
@@ -201,6 +211,8 @@ impl World {
         self.after(settings.roster_every_ms / 2, settings.roster_every_ms, Event::Roster);
         self.after(busy / 8, busy / 4, Event::Backup);
         self.after(busy, busy, Event::Calm);
+        self.begin_retention();
+        self.begin_releases();
         while self.play_one(&mut tell)? {
             let Some(since) = self.calm_since else { continue };
             let waited = self.now.since(since);
@@ -245,6 +257,17 @@ impl World {
         self.order += 1;
         let at = self.now.plus(Millis(self.dice.between(low, high)));
         self.events.insert((at, self.order), event);
+    }
+
+    /// Puts an event so many ms from now.
+    pub fn at(&mut self, ms: u64, event: Event) {
+        self.order += 1;
+        self.events.insert((self.now.plus(Millis(ms)), self.order), event);
+    }
+
+    /// How long ago the faults have stopped, if they have.
+    pub fn calm_for(&self) -> Option<Millis> {
+        self.calm_since.map(|since| self.now.since(since))
     }
 
     pub fn calm(&self) -> bool {
@@ -296,7 +319,10 @@ impl World {
                 }
             }
             Event::Write { node, life } if self.node(node).life == life => self.write(node)?,
-            Event::Tell { node, life, input } if self.node(node).life == life => self.handle(node, input)?,
+            Event::Tell { node, life, input } if self.node(node).life == life => {
+                self.note_told_dropped(node, &input);
+                self.handle(node, input)?;
+            }
             Event::BlobCame { node, life, blob } if self.node(node).life == life => {
                 self.queue(node, super::node::Write::Blob(blob));
             }
@@ -309,6 +335,9 @@ impl World {
             Event::Backup => self.back_up(),
             Event::Person(node) => self.person_comes(node)?,
             Event::Roster => self.change_roster()?,
+            Event::Activate => self.activate(),
+            Event::Upgrade(node) => self.upgrade(node)?,
+            Event::Retention => self.drop_retired()?,
             Event::Calm => self.become_calm()?,
         }
         Ok(())
