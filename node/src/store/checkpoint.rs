@@ -101,7 +101,11 @@ impl Checkpoints {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
     use std::time::{Duration, Instant};
+
+    /// Met once somebody else moves the log and waits for the writer, and again after the writer's commit.
+    static MOVING: Barrier = Barrier::new(2);
 
     #[test]
     fn a_long_log_is_moved_into_the_database_beside_the_writer() {
@@ -121,6 +125,38 @@ mod tests {
             assert!(began.elapsed() < Duration::from_secs(10), "nothing was moved");
             std::thread::yield_now();
         }
+        checkpoints.stop();
+        thread.join().unwrap();
+    }
+    /// Called while somebody has the log to itself and waits for the writer's transaction to end.
+    fn wait_for_the_writer(tries: i32) -> bool {
+        if tries == 0 {
+            MOVING.wait();
+            MOVING.wait();
+        }
+        true
+    }
+
+    #[test]
+    fn a_log_that_somebody_else_is_moving_fails_no_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = connect_one(folder.path(), "node.db").unwrap();
+        writer.execute_batch("CREATE TABLE pages (body BLOB NOT NULL)").unwrap();
+        let (checkpoints, thread) = Checkpoints::start(folder.path(), &mut writer).unwrap();
+        // So much at once that the writer itself is to move the log.
+        let body = vec![7_u8; 4_096 * WAL_PAGES as usize];
+        writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+        writer.execute("INSERT INTO pages (body) VALUES (?1)", [&body]).unwrap();
+        let mut other = connect_one(folder.path(), "node.db").unwrap();
+        other.busy_handler(Some(wait_for_the_writer)).unwrap();
+        let moved = std::thread::spawn(move || {
+            other.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get::<_, i64>(0)).unwrap()
+        });
+        MOVING.wait();
+        let committed = writer.execute_batch("COMMIT");
+        MOVING.wait();
+        committed.expect("what is durable is not called a failure");
+        assert_eq!(moved.join().unwrap(), 0, "it had the log to itself");
         checkpoints.stop();
         thread.join().unwrap();
     }
