@@ -188,8 +188,8 @@ fn gone_that_nobody_asked_for_says_nothing() {
     let mut bench = Bench::new(&federation, 1);
     file(&mut bench, &all[..3]);
     bench.connect(0);
-    assert_eq!(bench.say(0, gone(&all[3])), []);
-    assert_eq!(bench.heads(&all[0].header().doc), [all[2].id()], "nobody asked");
+    assert_eq!(bench.say(0, gone(&all[3])), [], "nobody asked: it is not taken in, so not confirmed either");
+    assert_eq!(bench.heads(&all[0].header().doc), [all[2].id()], "nobody asked: what is here stays as it is");
     assert!(bench.disk.kept.gone.is_empty());
 }
 
