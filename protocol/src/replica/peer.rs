@@ -142,6 +142,8 @@ pub(super) struct Peer {
     /// Digest leaves of the peer that are looked at until the next comparison.
     pub leaves_left: u32,
     talks: BTreeMap<DocId, Talk>,
+    /// Documents of `talks` by when they were last talked about.
+    quietest: BTreeMap<u64, DocId>,
     clock: u64,
 }
 
@@ -166,6 +168,7 @@ impl Peer {
             walk_left: DIGEST_WALK_MAX,
             leaves_left: DIGEST_WALK_MAX,
             talks: BTreeMap::new(),
+            quietest: BTreeMap::new(),
             clock: 0,
         }
     }
@@ -173,11 +176,15 @@ impl Peer {
     /// What was said about a document, begun if nothing was.
     pub fn talk(&mut self, doc: DocId) -> &mut Talk {
         self.clock += 1;
-        if !self.talks.contains_key(&doc) && self.talks.len() >= TALKS_MAX {
-            let quietest = self.talks.iter().min_by_key(|(_, talk)| talk.used).map(|(doc, _)| *doc);
-            self.talks.remove(&quietest.unwrap_or(doc));
+        if !self.talks.contains_key(&doc)
+            && self.talks.len() >= TALKS_MAX
+            && let Some((_, quietest)) = self.quietest.pop_first()
+        {
+            self.talks.remove(&quietest);
         }
         let talk = self.talks.entry(doc).or_default();
+        self.quietest.remove(&talk.used);
+        self.quietest.insert(self.clock, doc);
         talk.used = self.clock;
         talk
     }
@@ -195,7 +202,8 @@ impl Peer {
     /// Ends the talk about a document on which both agree.
     pub fn end_talk(&mut self, doc: &DocId) {
         if !self.talks.get(doc).is_some_and(Talk::has_dropped) {
-            self.talks.remove(doc);
+            let ended = self.talks.remove(doc);
+            ended.and_then(|talk| self.quietest.remove(&talk.used));
         }
         self.offers.remove(doc);
     }
