@@ -14,10 +14,13 @@ use crate::close::{CloseCode, Ended};
 use crate::context::Context;
 use crate::control::{self, Control, ControlQueues, ControlState};
 use crate::frame;
-use crate::handlers::Decode;
+use crate::handlers::{Decode, Worth};
 use crate::keys::{TlsKey, peer_key};
 use crate::lane::{BLOB_STREAM, Lane, LaneOutlet, LaneQueue, index, of_number};
-use crate::limits::{BLOB_STREAMS_MAX, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, OWED_MIN, ROSTERS_TIME_MAX};
+use crate::limits::{
+    BLOB_STREAMS_MAX, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, OWED_MIN, PUSH_FACTOR, ROSTERS_TIME_MAX,
+    WASTE_FACTOR,
+};
 use crate::links::{Link, LinkEvent};
 use crate::peers::PeerCounters;
 use protocol::message::Welcome;
@@ -260,8 +263,12 @@ impl<D: Decode> Reading<D> {
                     return CloseCode::FrameRefused;
                 }
             };
-            owed += began.elapsed() * self.context.decode.worth(&decoded).factor();
-            owed += self.state.take_charge(lane);
+            let factor = match self.context.decode.worth(&decoded) {
+                Worth::Asked => 0,
+                Worth::Pushed => PUSH_FACTOR,
+                Worth::Worthless => WASTE_FACTOR,
+            };
+            owed += began.elapsed() * factor;
             if sender.send(decoded).await.is_err() {
                 return CloseCode::Goodbye;
             }

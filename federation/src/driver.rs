@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::ids::{MemberId, Millis};
@@ -143,9 +142,7 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
         if !self.core.congested()
             && let Some((peer, lane, frame)) = self.links.next_frame()
         {
-            let (factor, began) = (self.context.decode.worth(&frame).factor(), Instant::now());
             self.input(Input::Frame { peer, lane, frame });
-            self.links.charge(peer, lane, began.elapsed() * factor);
             worked = true;
         }
         if self.core.wake_at().is_some_and(|at| at <= self.context.clock.now()) {

@@ -8,7 +8,6 @@ use protocol::ids::{BlobId, MemberId, RosterHash};
 use tokio::sync::watch;
 
 use crate::lane::Lane;
-use crate::limits::{PUSH_FACTOR, WASTE_FACTOR};
 
 /// An answer that comes later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -59,28 +58,15 @@ pub trait Decode: Send + Sync + 'static {
     }
 }
 
-/// What a frame was worth: a peer pays for all but what it was asked for with its own time.
+/// What a frame was worth reading: a peer pays for the rest with its own time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Worth {
-    /// It was asked for.
+    /// It was asked for, or cost next to nothing.
     Asked,
-    /// What the peer says of itself, or asks.
-    Told,
     /// Envelopes that nobody asked for, good as far as can be told.
     Pushed,
     /// Something in it proves nothing.
     Worthless,
-}
-
-impl Worth {
-    /// How many times over the time that it took is paid for.
-    pub(crate) fn factor(self) -> u32 {
-        match self {
-            Worth::Asked => 0,
-            Worth::Pushed => PUSH_FACTOR,
-            Worth::Told | Worth::Worthless => WASTE_FACTOR,
-        }
-    }
 }
 
 /// A blob's salt and content, as its commitment was made.

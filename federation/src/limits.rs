@@ -85,9 +85,8 @@ pub const URGENT_RUN_MAX: usize = 16;
 /// Time for which nothing is taken of a peer whose frame broke the core: it begins anew each time, and
 /// that must not become what it does all day.
 pub const MUTED: Millis = Millis(10_000);
-/// A frame in which something proves nothing, or that tells or asks what nobody asked for, is paid for with
-/// this many times the time that it took to read and to carry out, in which nothing more of that lane is
-/// read: at most a fifth of a core goes to waste.
+/// A frame in which something proves nothing is paid for with this many times the time that it took to
+/// read, in which nothing more of that connection is read: at most a fifth of a core goes to waste.
 pub const WASTE_FACTOR: u32 = 4;
 /// The same for envelopes that were pushed and are good as far as can be told: at most half a core.
 pub const PUSH_FACTOR: u32 = 1;

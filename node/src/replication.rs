@@ -218,7 +218,7 @@ impl Decode for Checker {
 }
 
 fn worth(frame: &Arrived) -> Worth {
-    let Arrived::Items(arrived) = frame else { return Worth::Told };
+    let Arrived::Items(arrived) = frame else { return Worth::Asked };
     let faulty = |item: &ArrivedItem| item.spoiled_blob || matches!(item.envelope, Checked::Faulty(..));
     if arrived.items.iter().any(faulty) {
         Worth::Worthless

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::ids::{BlobId, FederationId, MemberId, Millis, RosterHash};
@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::close::CloseCode;
 use crate::endpoint::Endpoint;
-use crate::handlers::{Blob, BlobShelf, Decode, Later, Refusal, RosterHead, Rosters, Worth};
+use crate::handlers::{Blob, BlobShelf, Decode, Later, Refusal, RosterHead, Rosters};
 use crate::keys::{AcceptedKeys, NodeKey, OwnKeys, TlsKey};
 use crate::lane::{CONTROL_STREAM, number};
 use crate::peers::{PeerState, PeerStatus};
@@ -22,10 +22,6 @@ use crate::{
 
 pub const DEADLINE: Duration = Duration::from_secs(20);
 pub const FEDERATION: FederationId = FederationId([77; 32]);
-
-/// A frame that nobody asked for and that keeps the loop busy for so long.
-pub const COSTLY: &[u8] = b"costly";
-pub const COSTS: Duration = Duration::from_millis(5);
 
 pub fn member(number: u8) -> MemberId {
     MemberId([number; 32])
@@ -76,11 +72,7 @@ impl Core for Recorder {
             Input::Connected { peer, roster_version } => Event::Connected(peer, roster_version),
             Input::Disconnected(peer) => Event::Disconnected(peer),
             Input::Frame { frame, .. } if frame == b"core panics" => panic!("a test says so"),
-            Input::Frame { peer, lane, frame } => {
-                let began = Instant::now();
-                while frame == COSTLY && began.elapsed() < COSTS {}
-                Event::Frame(peer, lane, frame)
-            }
+            Input::Frame { peer, lane, frame } => Event::Frame(peer, lane, frame),
             Input::Command(Command::Send(peer, lane, frame)) => {
                 return self.out.push_back(Output::Send { peer, lane, frame: Bytes::from(frame) });
             }
@@ -163,9 +155,6 @@ impl Decode for Plain {
             b"panic" => panic!("a test says so"),
             other => Ok(other.to_vec()),
         }
-    }
-    fn worth(&self, frame: &Vec<u8>) -> Worth {
-        if frame == COSTLY { Worth::Told } else { Worth::Asked }
     }
 }
 
