@@ -191,7 +191,8 @@ fn parking_under_what_is_missing_comes_to_the_same_as_judging_everything_each_ti
                 .map(|(doc, document)| (*doc, document.held().map(AdmittedEnvelope::id).collect()))
                 .collect();
             assert_eq!(stored, expected, "what is stored after step {step}");
-            assert_eq!(bench.disk.refused.keys().copied().collect::<BTreeSet<_>>(), naive.refused);
+            let refused: BTreeSet<_> = bench.disk.refused.keys().copied().collect();
+            assert_eq!(refused, naive.refused, "what is refused after step {step}");
             // Of two equal copies the one that is judged first stays: whose that is, is not promised.
             let ids = |keys: BTreeSet<(MemberId, EnvelopeId)>| keys.into_iter().map(|(_, id)| id).collect();
             let (parked, expected): (BTreeSet<_>, BTreeSet<_>) =
