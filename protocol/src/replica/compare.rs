@@ -43,9 +43,19 @@ impl Replica {
             if root.asks {
                 self.send_root(peer, false, shelf);
             }
-        } else if root.asks && !self.peers.get(&peer).is_some_and(|state| state.busy(self.now)) {
+        } else if root.asks && self.walks(&peer) {
             self.walk(peer, Prefix::default(), shelf);
         }
+    }
+
+    /// Whether this end begins the walk to what differs. Where both have asked, one walk finds it for both:
+    /// the smaller member's first, every other time the other one's, so that a peer which never walks hides
+    /// nothing for long.
+    fn walks(&self, peer: &MemberId) -> bool {
+        let Some(state) = self.peers.get(peer) else { return false };
+        let has_asked = state.unequal > 0;
+        let others_turn = (state.unequal % 2 == 1) == (*peer < self.me);
+        !(state.busy(self.now) || has_asked && others_turn)
     }
 
     /// Sends what lies below a place that differs: its documents if they are few, else its hashes.

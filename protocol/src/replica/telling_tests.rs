@@ -235,6 +235,28 @@ fn unequal_digest_is_walked_down_to_the_documents_that_differ() {
 }
 
 #[test]
+fn where_both_have_asked_one_of_them_walks_and_the_other_one_the_next_time() {
+    let federation = federation();
+    let (smaller, larger) = if federation.id(0) < federation.id(1) { (0, 1) } else { (1, 0) };
+    let walks = |n: usize, comparisons: u32| {
+        let mut bench = Bench::new(&federation, n);
+        let peer = 1 - n;
+        bench.store_own(None, incident(&federation, n, &[peer], 1), Vec::new());
+        bench.connect(peer);
+        bench.now = bench.now.plus(Millis(DIGEST_INTERVAL_MS));
+        bench.replica.peers.get_mut(&federation.id(peer)).unwrap().unequal = comparisons;
+        let root = DigestRoot { hash: Fingerprint([9; 32]), documents: 7, asks: true };
+        let sent = bench.say(peer, Message::DigestRoot(root));
+        sent.iter().any(|(_, _, message)| matches!(message, Message::DigestLeaf(_)))
+    };
+    for comparisons in [1, 2, 3, 4] {
+        let both = (walks(smaller, comparisons), walks(larger, comparisons));
+        assert_eq!(both, (comparisons % 2 == 1, comparisons % 2 == 0), "at {comparisons}");
+    }
+    assert!(walks(smaller, 0) && walks(larger, 0), "who has not asked walks");
+}
+
+#[test]
 fn after_many_unequal_comparisons_kept_hashes_are_made_anew() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 0);
