@@ -268,7 +268,7 @@ impl<D: Decode> Reading<D> {
                 Worth::Pushed => PUSH_FACTOR,
                 Worth::Worthless => WASTE_FACTOR,
             };
-            owed += began.elapsed() * factor;
+            owed += began.elapsed() * factor + self.state.take_charge(lane);
             if sender.send(decoded).await.is_err() {
                 return CloseCode::Goodbye;
             }

@@ -16,9 +16,9 @@ use crate::close::CloseCode;
 use crate::context::{Identity, Timing};
 use crate::frame;
 use crate::handlers::{RosterHead, Rosters};
-use crate::lane::{CONTROL_PRIORITY, CONTROL_STREAM};
+use crate::lane::{CONTROL_PRIORITY, CONTROL_STREAM, Lane, index};
 use crate::limits::{
-    CONTROL_WRITE_MAX, PING_MISSES_MAX, PONGS_MAX, ROSTER_BYTES_MAX, ROSTER_PIECE_BYTES,
+    CONTROL_WRITE_MAX, LANES, PING_MISSES_MAX, PONGS_MAX, ROSTER_BYTES_MAX, ROSTER_PIECE_BYTES,
     ROSTERS_PER_CONNECTION_MAX, ROSTERS_WAITING_MAX, SOFTWARE_BYTES_MAX, STALL_MIN,
 };
 use crate::peers::PeerCounters;
@@ -109,6 +109,8 @@ pub(crate) struct ControlState {
     pub caught_up: watch::Sender<bool>,
     /// When the peer was last heard, in ms since `started`.
     heard_ms: AtomicU64,
+    /// What the loop has charged the peer for and its lanes have not paid, by lane, in ns.
+    charged_ns: [AtomicU64; LANES],
     started: Instant,
     requests: mpsc::Sender<Request>,
     judged: mpsc::Sender<(u64, Vec<u8>)>,
@@ -139,6 +141,7 @@ impl ControlState {
             pongs: watch::Sender::new(0),
             caught_up: watch::Sender::new(false),
             heard_ms: AtomicU64::new(0),
+            charged_ns: Default::default(),
             started: Instant::now(),
             requests,
             judged,
@@ -149,6 +152,20 @@ impl ControlState {
     /// Notes that the peer was heard.
     pub fn heard(&self) {
         self.heard_ms.store(self.elapsed_ms(), Ordering::Relaxed);
+    }
+
+    /// Charges one of the peer's lanes.
+    pub fn charge(&self, lane: Lane, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(charged) = self.charged_ns.get(index(lane)) {
+            charged.fetch_add(ns, Ordering::Relaxed);
+        }
+    }
+
+    /// What a lane was charged since it was last asked.
+    pub fn take_charge(&self, lane: Lane) -> Duration {
+        let charged = self.charged_ns.get(index(lane));
+        Duration::from_nanos(charged.map_or(0, |charged| charged.swap(0, Ordering::Relaxed)))
     }
 
     fn elapsed_ms(&self) -> u64 {

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use protocol::ids::{MemberId, Millis};
@@ -19,7 +20,7 @@ use crate::close::CloseCode;
 use crate::context::Context;
 use crate::handlers::Decode;
 use crate::lane::Lane;
-use crate::limits::COMMANDS_RUN_MAX;
+use crate::limits::{COMMANDS_RUN_MAX, PUSH_FACTOR, WASTE_FACTOR};
 use crate::links::{Change, LinkEvent, Links};
 use crate::node::Handle;
 
@@ -71,6 +72,28 @@ pub enum Output {
     },
 }
 
+/// What came of a frame: a peer pays with its own time for what took the loop's and was good for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fruit {
+    /// Nothing.
+    Nothing,
+    /// Words: it was answered, asked or noted.
+    Words,
+    /// Something that this node wanted.
+    Deeds,
+}
+
+impl Fruit {
+    /// How many times over the loop's time is paid for.
+    fn factor(self) -> u32 {
+        match self {
+            Fruit::Nothing => WASTE_FACTOR,
+            Fruit::Words => PUSH_FACTOR,
+            Fruit::Deeds => 0,
+        }
+    }
+}
+
 /// What decides. It never waits.
 pub trait Core: Send + 'static {
     /// A decoded frame.
@@ -86,6 +109,10 @@ pub trait Core: Send + 'static {
     }
     /// Takes one input in.
     fn handle(&mut self, now: Millis, input: Input<Self::Frame, Self::Command>);
+    /// What came of the last frame.
+    fn fruit(&self) -> Fruit {
+        Fruit::Deeds
+    }
     /// Whether a peer may have a blob by a document that names it.
     fn may_have_blob(&mut self, now: Millis, peer: MemberId, want: &BlobWant) -> bool;
     /// True while no more frames of peers should be taken.
@@ -142,7 +169,9 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
         if !self.core.congested()
             && let Some((peer, lane, frame)) = self.links.next_frame()
         {
+            let began = Instant::now();
             self.input(Input::Frame { peer, lane, frame });
+            self.links.charge(peer, lane, began.elapsed() * self.core.fruit().factor());
             worked = true;
         }
         if self.core.wake_at().is_some_and(|at| at <= self.context.clock.now()) {

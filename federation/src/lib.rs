@@ -26,7 +26,7 @@ mod node;
 pub use blob::FetchError;
 pub use context::{Identity, Timing};
 pub use dial::Contacts;
-pub use driver::{Core, Input, Output};
+pub use driver::{Core, Fruit, Input, Output};
 pub use endpoint::StartError;
 pub use lane::Lane;
 pub use node::{Federation, Handle, Handlers, Settings};

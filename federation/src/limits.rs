@@ -86,9 +86,11 @@ pub const URGENT_RUN_MAX: usize = 16;
 /// that must not become what it does all day.
 pub const MUTED: Millis = Millis(10_000);
 /// A frame in which something proves nothing is paid for with this many times the time that it took to
-/// read, in which nothing more of that connection is read: at most a fifth of a core goes to waste.
+/// read, in which nothing more of that connection is read, and one of which nothing came with as many times
+/// the time that it took the loop: at most a fifth of a core goes to waste.
 pub const WASTE_FACTOR: u32 = 4;
-/// The same for envelopes that were pushed and are good as far as can be told: at most half a core.
+/// The same for envelopes that were pushed and are good as far as can be told, and for the loop's time where
+/// only words came of a frame: at most half a core.
 pub const PUSH_FACTOR: u32 = 1;
 /// What is owed is paid once it is this much: a live alert is one envelope, and waits for nothing.
 pub const OWED_MIN: Duration = Duration::from_millis(2);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::ids::{MemberId, Millis};
@@ -216,6 +217,13 @@ impl<F> Links<F> {
                 tracing::warn!(%peer, ?lane, "{full}; the peer is disconnected");
                 self.disconnect(peer, CloseCode::Backlog)
             }
+        }
+    }
+
+    /// Has a peer pay for the time that a frame of it took.
+    pub fn charge(&self, peer: MemberId, lane: Lane, time: Duration) {
+        if let Some(pair) = self.pairs.get(&peer) {
+            pair.kept.control.charge(lane, time);
         }
     }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use federation::close::CloseCode;
 use federation::handlers::{Blob, BlobShelf, Decode, Later, Refusal, Worth};
-use federation::{Core, Handle, Input, Lane, Output};
+use federation::{Core, Fruit, Handle, Input, Lane, Output};
 use protocol::ids::{BlobId, MemberId, Millis};
 use protocol::message::{BlobWant, Message};
 use protocol::replica::{
@@ -49,6 +49,7 @@ pub struct Bridge {
     in_flight: Arc<AtomicUsize>,
     gauges: Arc<ReplicationGauges>,
     taking: Option<Taking>,
+    fruit: Fruit,
 }
 
 /// The carrier's end of a bridge. The queue has no bound of its own: above
@@ -79,12 +80,13 @@ impl Bridge {
         let replica = replica_of(&store);
         let shelf = NodeShelf::new(store.clone(), contacts);
         let out = VecDeque::new();
-        let (taking, counted) = (None, in_flight.clone());
-        let bridge = Self { store, replica, shelf, out, works, in_flight: counted, gauges, taking };
+        let (taking, fruit, counted) = (None, Fruit::Nothing, in_flight.clone());
+        let bridge = Self { store, replica, shelf, out, works, in_flight: counted, gauges, taking, fruit };
         (bridge, Works { queue, in_flight })
     }
 
     fn carry(&mut self, output: ReplicaOutput) {
+        self.fruit = self.fruit.max(fruit(&output));
         match output {
             ReplicaOutput::Send { peer, lane, message } => {
                 self.out.push_back(Output::Send { peer, lane, frame: Bytes::from(message.encode()) });
@@ -149,6 +151,7 @@ impl Core for Bridge {
         if let ReplicaInput::Arrived { message, .. } = &input {
             crate::planted::core(message);
         }
+        self.fruit = Fruit::Nothing;
         self.replica.handle(now, input, &self.shelf.open());
         while let Some(output) = self.replica.poll_output() {
             self.carry(output);
@@ -181,6 +184,10 @@ impl Core for Bridge {
 
     fn congested(&self) -> bool {
         self.replica.congested() || self.in_flight.load(Ordering::Relaxed) >= WORKS_IN_FLIGHT_MAX
+    }
+
+    fn fruit(&self) -> Fruit {
+        self.fruit
     }
 
     fn poll_output(&mut self) -> Option<Output> {
@@ -261,6 +268,35 @@ impl BlobShelf for Blobs {
                 }
             }
         })
+    }
+}
+
+/// What it says of the frame that led to it. Whoever asks for the same again and again is answered each time.
+fn fruit(output: &ReplicaOutput) -> Fruit {
+    match output {
+        ReplicaOutput::Disconnect { .. }
+        | ReplicaOutput::RecordRefusal { .. }
+        | ReplicaOutput::Blame { .. } => Fruit::Nothing,
+        ReplicaOutput::Send { .. }
+        | ReplicaOutput::ClearDue { .. }
+        | ReplicaOutput::SetDue { .. }
+        | ReplicaOutput::ForgetDigest { .. }
+        | ReplicaOutput::ServeBlob { .. } => Fruit::Words,
+        ReplicaOutput::Store { .. }
+        | ReplicaOutput::Hold(_)
+        | ReplicaOutput::LetGo { .. }
+        | ReplicaOutput::NoteGone { .. }
+        | ReplicaOutput::NoteHolder { .. }
+        | ReplicaOutput::ForgetGone { .. }
+        | ReplicaOutput::InStep { .. }
+        | ReplicaOutput::FetchBlob { .. }
+        | ReplicaOutput::OfferRoster { .. }
+        | ReplicaOutput::StoreContact(_)
+        | ReplicaOutput::AutoCommit { .. }
+        | ReplicaOutput::Unlock { .. }
+        | ReplicaOutput::UnlockShared { .. }
+        | ReplicaOutput::Raise { .. }
+        | ReplicaOutput::Twin { .. } => Fruit::Deeds,
     }
 }
 

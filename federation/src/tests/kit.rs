@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::ids::{BlobId, FederationId, MemberId, Millis, RosterHash};
@@ -17,11 +17,16 @@ use crate::keys::{AcceptedKeys, NodeKey, OwnKeys, TlsKey};
 use crate::lane::{CONTROL_STREAM, number};
 use crate::peers::{PeerState, PeerStatus};
 use crate::{
-    Contacts, Core, Federation, Handle, Handlers, Identity, Input, Lane, Output, Settings, Timing, frame,
+    Contacts, Core, Federation, Fruit, Handle, Handlers, Identity, Input, Lane, Output, Settings, Timing,
+    frame,
 };
 
 pub const DEADLINE: Duration = Duration::from_secs(20);
 pub const FEDERATION: FederationId = FederationId([77; 32]);
+
+/// A frame that nobody asked for and that keeps the loop busy for so long.
+pub const COSTLY: &[u8] = b"costly";
+pub const COSTS: Duration = Duration::from_millis(5);
 
 pub fn member(number: u8) -> MemberId {
     MemberId([number; 32])
@@ -62,6 +67,7 @@ pub struct Recorder {
     may_have: Arc<Mutex<BTreeSet<(MemberId, BlobId)>>>,
     congested: bool,
     out: VecDeque<Output>,
+    fruit: Fruit,
 }
 
 impl Core for Recorder {
@@ -72,7 +78,12 @@ impl Core for Recorder {
             Input::Connected { peer, roster_version } => Event::Connected(peer, roster_version),
             Input::Disconnected(peer) => Event::Disconnected(peer),
             Input::Frame { frame, .. } if frame == b"core panics" => panic!("a test says so"),
-            Input::Frame { peer, lane, frame } => Event::Frame(peer, lane, frame),
+            Input::Frame { peer, lane, frame } => {
+                let began = Instant::now();
+                while frame == COSTLY && began.elapsed() < COSTS {}
+                self.fruit = if frame == COSTLY { Fruit::Nothing } else { Fruit::Deeds };
+                Event::Frame(peer, lane, frame)
+            }
             Input::Command(Command::Send(peer, lane, frame)) => {
                 return self.out.push_back(Output::Send { peer, lane, frame: Bytes::from(frame) });
             }
@@ -83,6 +94,9 @@ impl Core for Recorder {
     }
     fn may_have_blob(&mut self, _now: Millis, peer: MemberId, want: &BlobWant) -> bool {
         self.may_have.lock().unwrap().contains(&(peer, want.blob))
+    }
+    fn fruit(&self) -> Fruit {
+        self.fruit
     }
     fn congested(&self) -> bool {
         self.congested
@@ -218,6 +232,7 @@ impl Node {
             events: events.clone(),
             may_have: may_have.clone(),
             congested: false,
+            fruit: Fruit::Deeds,
             out: VecDeque::new(),
         };
         let federation = Federation::start(settings, keys.clone(), handlers, core).unwrap();

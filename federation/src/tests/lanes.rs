@@ -1,11 +1,15 @@
 //! Lanes: order, priority, bounds, and whose turn it is.
 
+use std::time::Instant;
+
 use super::kit::*;
 use crate::Lane;
 use crate::close::{CloseCode, Ended};
 use crate::frame;
 use crate::lane::number;
-use crate::limits::{FRAME_BYTES_MAX, INBOX_FRAMES_MAX, LANE_QUEUE_BYTES_MAX, STREAM_WINDOW_BYTES};
+use crate::limits::{
+    FRAME_BYTES_MAX, INBOX_FRAMES_MAX, LANE_QUEUE_BYTES_MAX, STREAM_WINDOW_BYTES, WASTE_FACTOR,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn frames_of_every_lane_arrive_both_ways_in_order() {
@@ -147,4 +151,25 @@ async fn peer_that_calls_everything_urgent_does_not_stop_the_others() {
     node.until_event(Event::Frame(member(3), Lane::Backfill, b"old".to_vec())).await;
     node.federation.stop().await;
     soon("the flood ends with its connection", flood).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_pays_for_the_time_that_its_questions_take_the_loop() {
+    let node = Node::start(1);
+    let link = Raw::new(2).dial(&node).await;
+    node.until_connected(member(2)).await;
+    let mut lane = link.open_lane(Lane::Normal).await;
+    let frames = 3 * INBOX_FRAMES_MAX;
+    let began = Instant::now();
+    for _ in 0..frames {
+        frame::write(&mut lane, COSTLY.to_vec()).await.unwrap();
+    }
+    node.until("all frames", |events| {
+        events.iter().filter(|e| matches!(e, Event::Frame(..))).count() == frames
+    })
+    .await;
+    // What the loop had done with when the last but one was read: all but the inbox and those in hand.
+    let paid = u32::try_from(frames - INBOX_FRAMES_MAX - 3).unwrap();
+    assert!(began.elapsed() >= COSTS * paid * WASTE_FACTOR, "it paid nothing: {:?}", began.elapsed());
+    node.federation.stop().await;
 }
