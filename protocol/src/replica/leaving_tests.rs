@@ -145,6 +145,16 @@ fn who_is_out_by_a_proof_and_tells_of_another_is_shown_the_one_that_it_lacks() {
     sent = knows.say(2, shown);
     assert!(told(&sent), "now all has: {sent:?}");
     assert!(told(&knows.say(2, offer)), "and again should that be lost");
+    // Two that are both out would tell each other without end.
+    let held = &knows.disk.documents[&doc];
+    let pages: Vec<ProofPage> = held.proofs().flat_map(|proof| ProofPage::pages(proof)).collect();
+    for page in &pages {
+        knows.say(2, Message::Proof(page.clone()));
+    }
+    for page in pages {
+        let sent = knows.say(2, Message::Proof(page));
+        assert!(!told(&sent), "it has shown every proof that is here: {sent:?}");
+    }
 }
 
 #[test]

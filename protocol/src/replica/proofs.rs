@@ -54,12 +54,22 @@ impl Replica {
                 }
                 talk.note_sent(proof.id(), &[]);
                 self.keep_proof(peer, doc, lane, proof, shelf);
-                if !mine && self.unknown_of(peer, &doc, shelf).is_empty() {
+                let knows_why = self.has_shown_why(&peer, &doc, shelf);
+                if !mine && !knows_why && self.unknown_of(peer, &doc, shelf).is_empty() {
                     self.explain(peer, doc, lane, shelf);
                 }
             }
             None => self.out.push_back(Output::Blame { peer, id: first, fault: Fault::NoProof }),
         }
+    }
+
+    /// True for a peer that has shown every proof that is here. Told of them all the same, it would tell of
+    /// its own again, and so without end.
+    fn has_shown_why(&mut self, peer: &MemberId, doc: &DocId, shelf: &dyn Shelf) -> bool {
+        let Some(view) = self.loaded.view(doc, shelf, &self.rosters) else { return false };
+        let talk = self.peers.get(peer).and_then(|state| state.known_talk(doc));
+        let shown = |proof: &std::sync::Arc<Proof>| talk.is_some_and(|talk| talk.sent.contains(&proof.id()));
+        view.document.retired().is_none() && view.document.proofs().all(shown)
     }
 
     fn keep_proof(&mut self, peer: MemberId, doc: DocId, lane: Lane, proof: Proof, shelf: &dyn Shelf) {
