@@ -140,7 +140,7 @@ impl Tx<'_> {
             Err(error) => {
                 // The document is as it was; keep it for the next try.
                 if let (Some(doc), Some(document)) = (doc, document) {
-                    self.writing.documents.put(doc, document);
+                    self.put_document(doc, document);
                 }
                 return Err(error.into());
             }
@@ -319,9 +319,11 @@ impl Tx<'_> {
         self.writing.job.touched.push(doc);
     }
 
-    /// Gives a document back to the cache.
+    /// Gives a document back to the cache. One without envelopes is none.
     pub(super) fn put_document(&mut self, doc: DocId, document: Document) {
-        self.writing.documents.put(doc, document);
+        if !document.is_empty() {
+            self.writing.documents.put(doc, document);
+        }
     }
 
     fn keep_bytes(

@@ -108,7 +108,7 @@ impl Writing {
         self.group.erased |= self.job.erased;
     }
 
-    /// The job changed nothing in the databases.
+    /// What the job left in memory is forgotten; in the databases it left nothing, or that is undone.
     pub(super) fn forget_job(&mut self) {
         for doc in std::mem::take(&mut self.job).touched {
             self.documents.forget(doc);

@@ -120,6 +120,12 @@ async fn what_was_dropped_is_not_taken_in_again() {
     assert_eq!(store.drop_retired(Millis(0)).await.unwrap(), [doc]);
     assert_eq!(store.write(Queue::Normal, take).await.unwrap(), 0);
     assert!(store.read_here(|r| r.document(doc)).unwrap().is_none());
+    // A proof comes without envelopes, and must not find an empty document where there is none.
+    let leaves_none = move |tx: &mut Tx<'_>| -> Result<bool, WriteError> {
+        tx.take_in_all(doc, &[])?;
+        Ok(tx.take_document(doc)?.is_none())
+    };
+    assert!(store.write(Queue::Normal, leaves_none).await.unwrap());
 }
 
 #[tokio::test]
