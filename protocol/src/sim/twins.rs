@@ -195,7 +195,12 @@ impl World {
             self.cut(a, b)?;
         }
         let left = std::mem::take(&mut self.node_mut(off).acknowledged);
-        let shared = left.into_iter().filter(|(_, doc)| self.others_of(off, doc).next().is_some());
+        // Where it was retired meanwhile, nobody takes a word in any more: that one ends with its twin.
+        let told = |(id, doc): &(EnvelopeId, DocId)| {
+            let holds = |node: &Node| node.disk.filed(doc).is_some_and(|filed| filed.document.contains(id));
+            self.others_of(off, doc).any(|node| holds(node) || node.disk.kept.dropped.contains_key(doc))
+        };
+        let shared = left.into_iter().filter(told);
         let shared: Vec<(EnvelopeId, DocId)> = shared.collect();
         self.node_mut(on).inherited.extend(shared);
         self.unlock(on);
