@@ -160,6 +160,16 @@ impl Shared {
         let held = self.own_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
         Hand::under(roster, self.member, &held, incarnation)
     }
+
+    /// What this node begins a document with, and the roster that its genesis names.
+    pub(crate) fn hand_to_begin<'a>(
+        &self,
+        rosters: &'a RosterChain,
+        incarnation: Incarnation,
+    ) -> Option<(Hand, &'a Roster)> {
+        let held = self.own_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Hand::to_begin(rosters, self.member, &held, incarnation, self.rules)
+    }
 }
 
 /// The store; cheap to clone. The last clone dropped stops the writer after what is queued.

@@ -61,6 +61,24 @@ impl Hand {
             Some(Hand { member, key_index: listed.index, key: key.clone(), incarnation })
         })
     }
+
+    /// What a document is begun with, and the roster that its genesis names: the newest one with rules up to
+    /// `rules`; where that lists no key that is held as active, the last one that does. No alert waits for
+    /// new keys of a node whose own were all revoked.
+    #[must_use]
+    pub fn to_begin<'a>(
+        rosters: &'a RosterChain,
+        member: MemberId,
+        held: &[SigningKey],
+        incarnation: Incarnation,
+        rules: u16,
+    ) -> Option<(Hand, &'a Roster)> {
+        let under = |roster: &Roster| Hand::under(roster, member, held, incarnation);
+        let fits = |roster: &Roster| roster.rules_version <= rules && under(roster).is_some();
+        let newest = Some(rosters.newest_under(rules)).filter(|newest| under(newest).is_some());
+        let named = newest.or_else(|| rosters.newest_that(fits))?;
+        Some((under(named)?, named))
+    }
 }
 
 /// Why a node does not write in a document for now. A document that it opens itself is never locked.
@@ -121,6 +139,19 @@ pub fn seal_knowing(
     rosters: &RosterChain,
     rules: u16,
 ) -> Result<AdmittedEnvelope, SealError> {
+    let named = if document.is_some() { rosters.head() } else { rosters.newest_under(rules) };
+    seal_under(draft, document, hand, rosters, named, rules)
+}
+
+/// As [`seal_knowing`], with the roster that the envelope names, one of `rosters`.
+pub fn seal_under(
+    draft: &Draft,
+    document: Option<&Document>,
+    hand: &Hand,
+    rosters: &RosterChain,
+    named: &Roster,
+    rules: u16,
+) -> Result<AdmittedEnvelope, SealError> {
     let op_bytes = draft.operation.encode();
     if op_bytes.len() > OPERATION_BYTES_MAX {
         return Err(SealError::TooLarge);
@@ -145,14 +176,13 @@ pub fn seal_knowing(
     }
     let prev_id = prev.map(AdmittedEnvelope::id);
     let prev_place = parents.iter().position(|parent| Some(*parent) == prev_id).map_or(0, |place| place + 1);
-    let head = if document.is_some() { rosters.head() } else { rosters.newest_under(rules) };
     let mut header = Header {
         federation: rosters.federation(),
         doc: document.and_then(Document::id).unwrap_or(DocId([0; 32])),
         rules_version: document
             .and_then(Document::genesis)
-            .map_or_else(|| head.rules_version, |genesis| genesis.header().rules_version),
-        roster: head.hash(),
+            .map_or_else(|| named.rules_version, |genesis| genesis.header().rules_version),
+        roster: named.hash(),
         author: hand.member,
         key_index: hand.key_index,
         incarnation: hand.incarnation,

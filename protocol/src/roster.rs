@@ -308,16 +308,19 @@ impl RosterChain {
     pub fn head(&self) -> &Roster {
         &self.head.roster
     }
+    /// The newest version on the head's line that fits; none if there is none.
+    pub fn newest_that(&self, fits: impl Fn(&Roster) -> bool) -> Option<&Roster> {
+        if fits(self.head()) {
+            return Some(self.head());
+        }
+        let line = self.line_of_head();
+        let fitting = self.held.values().map(|held| &held.roster).filter(|roster| fits(roster));
+        fitting.filter(|roster| line.contains(&roster.hash)).max_by_key(|roster| roster.version)
+    }
     /// The newest version on the head's line whose rules are at most `rules`; the head if there is none.
     #[must_use]
     pub fn newest_under(&self, rules: u16) -> &Roster {
-        if self.head.roster.rules_version <= rules {
-            return self.head();
-        }
-        let line = self.line_of_head();
-        let known = self.held.values().map(|held| &held.roster);
-        let known = known.filter(|roster| roster.rules_version <= rules && line.contains(&roster.hash));
-        known.max_by_key(|roster| roster.version).unwrap_or(self.head())
+        self.newest_that(|roster| roster.rules_version <= rules).unwrap_or(self.head())
     }
     /// A version by its hash, also one beside the head.
     #[must_use]

@@ -184,6 +184,8 @@ async fn an_expelled_members_connections_are_closed_within_five_seconds_everywhe
     let cluster = Cluster::start(&[SAN_MIGUEL, SAN_JOAQUIN, PRECINCT]).await;
     let office = cluster.office();
     let expelled = cluster[SAN_JOAQUIN].member.clone();
+    let resident = cluster[SAN_JOAQUIN].resident("Ana").await;
+    let theirs = cluster[SAN_JOAQUIN].operator().await;
     let desks = [cluster[SAN_MIGUEL].operator().await, cluster[PRECINCT].operator().await];
     for town in [SAN_MIGUEL, PRECINCT] {
         cluster.in_step(town, SAN_JOAQUIN).await;
@@ -206,8 +208,11 @@ async fn an_expelled_members_connections_are_closed_within_five_seconds_everywhe
     })
     .await;
     assert_ne!(state_of(&desks[0], &expelled).await, "connected");
-    // Its own people are not left alone by that: it goes on for them.
-    assert_eq!(cluster[SAN_JOAQUIN].stranger().get("/health").await.status, 200);
+    // Its own people are not left alone by that, though a person hands it the version that revokes its keys.
+    let _said = cluster[SAN_JOAQUIN].cuadra(&["join", office.file()]);
+    all_have(&cluster, &[SAN_JOAQUIN], 2).await;
+    let raised = resident.raise("robbery", BORDER_OF_SAN_JOAQUIN, "After it was expelled").await;
+    theirs.wait_for_incident(raised["id"].as_str().expect("an id")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use config::settings::Config;
 use config::territory::Territory;
-use protocol::fixture::{Federation, code};
+use protocol::admission::Refusal;
+use protocol::author::SealError;
+use protocol::fixture::{Federation, active_key, code, member_key};
+use protocol::fold::Fold;
 use protocol::ids::{DocId, Millis};
 use protocol::kind::Kind;
 use protocol::operation::{ContributionKind, HandoffReason, Operation, Outcome, Point, Response, Step};
@@ -201,6 +204,39 @@ async fn an_sos_is_kept_whatever_is_wrong_with_it_and_other_kinds_get_a_clear_an
     assert!(placeless.outside, "a place that nobody gave is marked as such");
     let refused = home.desk.raise_alert(rosa, noise(long)).await;
     assert!(matches!(refused, Err(ActError::Field("text"))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_node_without_any_valid_key_keeps_its_peoples_alerts_and_they_count_under_its_next_key() {
+    let mut federation = Federation::new(2);
+    let (town, precinct) = (node(&federation, 0), node(&federation, 2));
+    let (rosa, marta) = (town.resident("Rosa", Some(inside(0))).await, town.operator("Marta").await);
+    federation.revoke(0);
+    town.desk.store().set_rosters(federation.rosters.clone()).await.unwrap();
+    let raised = town.desk.raise_alert(rosa, sos(1, Some(inside(0)))).await.unwrap();
+    let doc = doc_of(&raised.id);
+    assert_eq!(town.desk.queue(marta, IncidentQuery::Open).await.unwrap().len(), 1);
+    let refused = town.desk.step(marta, doc, Step::Received).await;
+    let no_key = SealError::Refused(Refusal::Key);
+    assert!(matches!(&refused, Err(ActError::Rules(why)) if *why == no_key), "{refused:?}");
+
+    // Listed with a new key, it goes on where it stopped, and others believe the whole of it.
+    let own = federation.id(0);
+    federation.publish(|body| {
+        let member = body.members.iter_mut().find(|member| member.id == own).unwrap();
+        member.keys.push(active_key(0, 1));
+    });
+    town.desk.store().set_own_keys(vec![member_key(0, 0), member_key(0, 1)]);
+    for node in [&town, &precinct] {
+        node.desk.store().set_rosters(federation.rosters.clone()).await.unwrap();
+    }
+    town.desk.step(marta, doc, Step::Received).await.unwrap();
+    town.send(doc, &precinct).await;
+    for node in [&town, &precinct] {
+        let document = node.desk.store().read_here(|r| r.document(doc)).unwrap().unwrap();
+        let fold = Fold::of(&document, &node.desk.store().rosters()).unwrap();
+        assert_eq!((fold.owner, fold.answering, fold.step), (own, own, Some(Step::Received)));
+    }
 }
 
 #[tokio::test]

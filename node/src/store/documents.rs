@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::admission::Refusal;
 use protocol::audience::Audience;
-use protocol::author::{Draft, SealError, seal_knowing};
+use protocol::author::{Draft, SealError, seal_under};
 use protocol::digest::Fingerprint;
 use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
@@ -131,10 +131,15 @@ impl Tx<'_> {
         let rosters = self.shared().rosters();
         let rules = self.shared().rules;
         // Under the same roster that the envelope names: a key that it retires signs nothing any more.
-        let named = if doc.is_some() { rosters.head() } else { rosters.newest_under(rules) };
-        let hand = self.shared().hand(named, self.writing.incarnation);
-        let hand = hand.ok_or(SealError::Refused(Refusal::Key));
-        let sealed = hand.and_then(|hand| seal_knowing(draft, document.as_ref(), &hand, &rosters, rules));
+        let hand = match doc {
+            Some(_) => {
+                self.shared().hand(rosters.head(), self.writing.incarnation).map(|h| (h, rosters.head()))
+            }
+            None => self.shared().hand_to_begin(&rosters, self.writing.incarnation),
+        };
+        let sealed = hand
+            .ok_or(SealError::Refused(Refusal::Key))
+            .and_then(|(hand, named)| seal_under(draft, document.as_ref(), &hand, &rosters, named, rules));
         let envelope = match sealed {
             Ok(envelope) => envelope,
             Err(error) => {

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use crate::admission::Refusal;
 use crate::audience::Audience;
-use crate::author::{Draft, Hand, Lock, SealError, seal_knowing};
+use crate::author::{Draft, Hand, Lock, SealError, seal_under};
 use crate::contact::SignedContact;
 use crate::digest::{Digest, Fingerprint, Place};
 use crate::document::{Document, retired_fingerprint};
 use crate::envelope::{AdmittedEnvelope, BlobClass, BlobRef, RULES_VERSION};
 use crate::fold::Fold;
-use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
+use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis, RosterHash};
 use crate::limits::BLOB_INLINE_BYTES_MAX;
 use crate::message::{InlineBlob, Prefix};
 use crate::operation::Operation;
@@ -208,7 +208,7 @@ impl Disk {
         doc: Option<DocId>,
         draft: &Draft,
         blobs: Vec<InlineBlob>,
-        hand: &Hand,
+        (hand, named): &(Hand, RosterHash),
     ) -> Result<AdmittedEnvelope, SealError> {
         let document = doc.and_then(|doc| self.documents.get(&doc)).map(|filed| Arc::clone(&filed.document));
         if doc.is_some() && document.is_none() {
@@ -217,7 +217,8 @@ impl Disk {
         if let Some(lock) = doc.and_then(|doc| self.locks.get(&doc)) {
             return Err(SealError::Locked(*lock));
         }
-        let envelope = seal_knowing(draft, document.as_deref(), hand, &self.rosters, self.rules)?;
+        let named = self.rosters.get(named).unwrap_or(self.rosters.head());
+        let envelope = seal_under(draft, document.as_deref(), hand, &self.rosters, named, self.rules)?;
         self.insert(now, envelope.header().doc, vec![(envelope.clone(), now)], blobs);
         Ok(envelope)
     }

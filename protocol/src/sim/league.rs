@@ -183,6 +183,27 @@ impl League {
         Some(Hand { member: id, key_index: index, key: member_key(n, generation), incarnation })
     }
 
+    /// What member `n` writes with, and the roster that it names: what begins a document needs no key that
+    /// is still good.
+    pub fn hand_and_roster(
+        &self,
+        n: usize,
+        begins: bool,
+        rosters: &RosterChain,
+        (rules, incarnation): (u16, Incarnation),
+    ) -> Option<(Hand, RosterHash)> {
+        if let Some(hand) = self.hand(n, rosters, incarnation) {
+            let named = if begins { rosters.newest_under(rules) } else { rosters.head() };
+            return Some((hand, named.hash()));
+        }
+        let listed = rosters.head().member(&self.id(n)).filter(|_| begins)?;
+        let signing = listed.keys.iter().filter(|key| key.purpose == KeyPurpose::Envelope);
+        let generations = signing.filter_map(|key| u8::try_from(key.index.0).ok());
+        let held: Vec<_> = generations.map(|generation| member_key(n, generation)).collect();
+        let (hand, named) = Hand::to_begin(rosters, self.id(n), &held, incarnation, rules)?;
+        Some((hand, named.hash()))
+    }
+
     /// True while a version stands beside the head.
     pub fn forked(&self) -> bool {
         self.fork.is_some()

@@ -220,10 +220,15 @@ impl World {
         blobs: Vec<InlineBlob>,
     ) -> Result<(), String> {
         let (wall, node) = (self.node(n).wall(self.now), self.node(n));
-        let Some(hand) = self.league.hand(node.member, &node.disk.rosters, node.disk.incarnation) else {
+        let (disk, begins) = (&node.disk, doc.is_none());
+        let knows = (disk.rules, disk.incarnation);
+        let Some(hand) = self.league.hand_and_roster(node.member, begins, &disk.rosters, knows) else {
             self.report.refuse(&draft.operation);
             return Ok(());
         };
+        if begins && self.league.hand(node.member, &disk.rosters, disk.incarnation).is_none() {
+            self.report.count("opened without a valid key");
+        }
         match self.node_mut(n).disk.write(wall, doc, draft, blobs, &hand) {
             Ok(envelope) => self.wrote(n, vec![envelope])?,
             Err(error) => {

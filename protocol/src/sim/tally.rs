@@ -30,6 +30,7 @@ pub const TROUBLE: &[&str] = &[
     "twin stopped",
     "unlocked by a person",
     "own word sealed under a new key",
+    "opened without a valid key",
     "roster: longer",
     "roster: key added",
     "roster: key retired",

@@ -232,6 +232,12 @@ impl World {
         }
         let chain = self.league.chain.clone();
         self.hand_out(&chain);
+        // Nobody connects to whoever was expelled: a person hands it the version.
+        if let Change::Expel(n) = change {
+            let theirs = |node: &Node| node.member == *n && node.up && !node.hostile;
+            let told: Vec<usize> = (0..self.nodes.len()).filter(|n| theirs(self.node(*n))).collect();
+            told.into_iter().for_each(|n| self.take_rosters(n, chain.clone()));
+        }
     }
 
     fn welcome(&mut self, n: usize) {
