@@ -208,7 +208,21 @@ impl Disk {
         doc: Option<DocId>,
         draft: &Draft,
         blobs: Vec<InlineBlob>,
-        (hand, named): &(Hand, RosterHash),
+        hand: &Hand,
+    ) -> Result<AdmittedEnvelope, SealError> {
+        let named =
+            if doc.is_some() { self.rosters.head() } else { self.rosters.newest_under(self.rules) }.hash();
+        self.write_under(now, doc, draft, blobs, (hand, &named))
+    }
+
+    /// As [`Disk::write`], with the roster that it names.
+    pub fn write_under(
+        &mut self,
+        now: Millis,
+        doc: Option<DocId>,
+        draft: &Draft,
+        blobs: Vec<InlineBlob>,
+        (hand, named): (&Hand, &RosterHash),
     ) -> Result<AdmittedEnvelope, SealError> {
         let document = doc.and_then(|doc| self.documents.get(&doc)).map(|filed| Arc::clone(&filed.document));
         if doc.is_some() && document.is_none() {

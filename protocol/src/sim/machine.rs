@@ -222,14 +222,15 @@ impl World {
         let (wall, node) = (self.node(n).wall(self.now), self.node(n));
         let (disk, begins) = (&node.disk, doc.is_none());
         let knows = (disk.rules, disk.incarnation);
-        let Some(hand) = self.league.hand_and_roster(node.member, begins, &disk.rosters, knows) else {
+        let Some((hand, named)) = self.league.hand_and_roster(node.member, begins, &disk.rosters, knows)
+        else {
             self.report.refuse(&draft.operation);
             return Ok(());
         };
         if begins && self.league.hand(node.member, &disk.rosters, disk.incarnation).is_none() {
             self.report.count("opened without a valid key");
         }
-        match self.node_mut(n).disk.write(wall, doc, draft, blobs, &hand) {
+        match self.node_mut(n).disk.write_under(wall, doc, draft, blobs, (&hand, &named)) {
             Ok(envelope) => self.wrote(n, vec![envelope])?,
             Err(error) => {
                 self.remarks.push(format!("node {n} may not write {}: {error:?}", draft.operation.name()));
