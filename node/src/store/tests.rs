@@ -482,6 +482,35 @@ async fn a_roster_that_changed_while_the_node_was_away_is_in_force_after_opening
     assert_eq!(store.read_here(|r| r.last_event()).unwrap(), last, "pages are told");
 }
 
+#[tokio::test]
+async fn what_is_kept_parsed_is_what_the_log_says() {
+    use protocol::author::Draft;
+    use protocol::fixture::{code, open as opening, somebody};
+    use protocol::operation::Operation;
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let draft = |operation| Draft { operation, blobs: vec![], answers: vec![], written_at: Millis(1_000) };
+    let begun = draft(opening(code(0), protocol::kind::Kind::by_name("sos").unwrap(), &[], None, 1));
+    let begun = store.write(Queue::Urgent, move |tx| tx.append(None, &begun, None)).await.unwrap();
+    let doc = begun.header().doc;
+    let same = || {
+        let logged = store.read_here(|r| r.document(doc)).unwrap().unwrap();
+        assert_eq!(store.recent(doc).unwrap().heads(), logged.heads());
+    };
+    same();
+    let note = draft(Operation::Note { by: somebody(1) });
+    store.write(Queue::Urgent, move |tx| tx.append(Some(doc), &note, None)).await.unwrap();
+    same();
+    // What a failed job has added is in nobody's memory.
+    let note = draft(Operation::Note { by: somebody(2) });
+    let failed = store.write(Queue::Urgent, move |tx| -> Result<(), AppendError> {
+        tx.append(Some(doc), &note, None)?;
+        Err(WriteError::Broken("asked for".into()).into())
+    });
+    assert!(failed.await.is_err());
+    same();
+}
+
 #[test]
 fn free_room_is_read_from_the_file_system() {
     let folder = tempfile::tempdir().unwrap();
