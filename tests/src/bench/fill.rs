@@ -21,8 +21,9 @@ use super::statistics::count;
 
 /// Operations of a whole story: open, received, crew on the way, on site, resolved, closed.
 pub const OPERATIONS: usize = 6;
-/// Envelopes in one transaction: enough that each page of the random-key indexes is written once for many.
-const ENVELOPES_AT_ONCE: usize = 60_000;
+/// Envelopes in one transaction: enough that each page of the random-key indexes is written once for many. The
+/// pages that it changes are nearly all of them, whatever is held already, so fewer and larger is less to write.
+const ENVELOPES_AT_ONCE: usize = 250_000;
 /// How far back the incidents of a shared past reach, in ms: two years.
 const PAST_MS: u64 = 2 * 365 * 24 * 60 * 60 * 1_000;
 
