@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use crate::ids::{DocId, sha256};
 use crate::limits::{DIGEST_LEAF_MAX, DIGEST_PREFIX_NIBBLES_MAX};
-use crate::message::Prefix;
+use crate::message::{DigestLeaf, Prefix};
 
 /// A hash over heads or over a part of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,6 +19,34 @@ pub struct Fingerprint(pub [u8; 32]);
 impl Fingerprint {
     /// Of a place without documents.
     pub const EMPTY: Fingerprint = Fingerprint([0; 32]);
+}
+
+/// What is said of a hash while a tree is walked down: eight bytes of it under a number that whoever says it
+/// draws anew each time. Two hashes can be made whose marks agree under one number, but not under every
+/// number to come, so what differs cannot be hidden for longer than one walk. Equality is proven by whole
+/// hashes alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Mark(pub [u8; 8]);
+
+impl Mark {
+    /// Of a hash under a number.
+    #[must_use]
+    pub fn of(salt: u64, hash: &Fingerprint) -> Mark {
+        let whole = sha256(&[b"cuadra/digest/mark/v1\0", &salt.to_be_bytes(), &hash.0]);
+        Mark(*whole.first_chunk().expect("eight of thirty-two bytes"))
+    }
+}
+
+/// All digits of a document's id that the tree uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DocMark(pub [u8; 8]);
+
+impl DocMark {
+    /// Of a document.
+    #[must_use]
+    pub fn of(doc: &DocId) -> DocMark {
+        DocMark(*doc.0.first_chunk().expect("eight of thirty-two bytes"))
+    }
 }
 
 /// What lies below some digits.
@@ -191,6 +219,17 @@ impl Prefix {
     }
 }
 
+impl DigestLeaf {
+    /// Tells of these documents.
+    #[must_use]
+    pub fn of(prefix: Prefix, salt: u64, answers: bool, documents: &[(DocId, Fingerprint)]) -> DigestLeaf {
+        let told = documents.iter().map(|(doc, held)| (DocMark::of(doc), Mark::of(salt, held)));
+        DigestLeaf { prefix, salt, answers, documents: told.collect() }
+    }
+}
+
+const _: () = assert!(DIGEST_PREFIX_NIBBLES_MAX == 16, "a document's mark has all digits of the tree");
+
 fn bounds(digits: &[u8]) -> Option<(DocId, DocId)> {
     let (mut first, mut last) = ([0u8; 32], [0xffu8; 32]);
     for (place, digit) in digits.iter().enumerate() {
@@ -242,6 +281,15 @@ mod tests {
             assert_eq!(built.root(), Digest::of(plain).root());
             Ok(())
         });
+    }
+
+    #[test]
+    fn marks_that_agree_under_one_number_differ_under_another() {
+        // Made to agree in the bytes that are compared here, as somebody could with 2³² tries in all eight.
+        let short = |salt, n| Mark::of(salt, &print(n)).0[0];
+        let twin = (1..).find(|n| short(7, *n) == short(7, 0)).expect("one of a few hundred");
+        assert_eq!((1..=8).filter(|salt| short(*salt, twin) != short(*salt, 0)).count(), 7);
+        assert_ne!(Mark::of(7, &print(0)), Mark::of(7, &print(1)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod table;
 
 pub use table::{Row, TABLE};
 
-use crate::digest::Fingerprint;
+use crate::digest::{DocMark, Fingerprint, Mark};
 use crate::envelope::SignedEnvelope;
 use crate::ids::{BlobId, DocId, EnvelopeId, FederationId, MemberId, Millis, RosterHash, sha256};
 use crate::kind::Urgency;
@@ -157,13 +157,15 @@ pub struct DigestRoot {
     pub asks: bool,
 }
 
-/// The sixteen hashes below a place in the tree.
+/// Marks of the sixteen hashes below a place in the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestChildren {
     /// The place.
     pub prefix: Prefix,
-    /// One hash for each next digit.
-    pub hashes: Box<[Fingerprint; 16]>,
+    /// What the marks are under.
+    pub salt: u64,
+    /// One for each next digit.
+    pub marks: Box<[Mark; 16]>,
 }
 
 /// The documents below a place in the tree, one by one.
@@ -171,8 +173,12 @@ pub struct DigestChildren {
 pub struct DigestLeaf {
     /// The place.
     pub prefix: Prefix,
-    /// Documents, ascending, with the hash of their heads.
-    pub documents: Vec<(DocId, Fingerprint)>,
+    /// What the marks are under.
+    pub salt: u64,
+    /// True if it answers a leaf, and is not answered by one.
+    pub answers: bool,
+    /// Documents, ascending, with the mark of what is held of them.
+    pub documents: Vec<(DocMark, Mark)>,
 }
 
 /// Statements that prove an equivocation, or some of them.
@@ -353,11 +359,13 @@ impl Message {
             Message::DigestRoot(m) => _ = w.raw(&m.hash.0).u64(m.documents).u8(u8::from(m.asks)),
             Message::DigestChildren(m) => {
                 write_prefix(&mut w, &m.prefix);
-                m.hashes.iter().for_each(|hash| _ = w.raw(&hash.0));
+                w.u64(m.salt);
+                m.marks.iter().for_each(|mark| _ = w.raw(&mark.0));
             }
             Message::DigestLeaf(m) => {
                 write_prefix(&mut w, &m.prefix);
-                w.list(&m.documents, |w, (doc, hash)| _ = w.raw(&doc.0).raw(&hash.0));
+                w.u64(m.salt).u8(u8::from(m.answers));
+                w.list(&m.documents, |w, (doc, held)| _ = w.raw(&doc.0).raw(&held.0));
             }
             Message::BlobWant(m) => _ = w.raw(&m.doc.0).raw(&m.blob.0).u32(m.from_piece),
             Message::BlobPiece(m) => {
@@ -561,18 +569,20 @@ fn read_prefix(r: &mut Reader<'_>) -> Result<Prefix, WireError> {
 
 fn read_children(r: &mut Reader<'_>) -> Result<DigestChildren, WireError> {
     let prefix = read_prefix(r)?;
-    let mut hashes = Box::new([Fingerprint::EMPTY; 16]);
-    for hash in hashes.iter_mut() {
-        *hash = Fingerprint(r.array()?);
+    let salt = r.u64()?;
+    let mut marks = Box::new([Mark::default(); 16]);
+    for mark in marks.iter_mut() {
+        *mark = Mark(r.array()?);
     }
-    Ok(DigestChildren { prefix, hashes })
+    Ok(DigestChildren { prefix, salt, marks })
 }
 
 fn read_leaf(r: &mut Reader<'_>) -> Result<DigestLeaf, WireError> {
     let prefix = read_prefix(r)?;
-    let documents = r.list(DIGEST_LEAF_MAX, |r| Ok((r.doc_id()?, Fingerprint(r.array()?))))?;
-    if documents.is_sorted_by(|a, b| a.0 < b.0) {
-        Ok(DigestLeaf { prefix, documents })
+    let (salt, answers) = (r.u64()?, r.flag()?);
+    let documents = r.list(DIGEST_LEAF_MAX, |r| Ok((DocMark(r.array()?), Mark(r.array()?))))?;
+    if documents.is_sorted_by_key(|(doc, _)| *doc) {
+        Ok(DigestLeaf { prefix, salt, answers, documents })
     } else {
         Err(WireError::Order)
     }

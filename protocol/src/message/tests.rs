@@ -16,6 +16,9 @@ fn ids(count: usize) -> Vec<EnvelopeId> {
 fn hash(n: usize) -> Fingerprint {
     Fingerprint(id(n).0)
 }
+fn documents(count: usize) -> Vec<(DocMark, Mark)> {
+    ids(count).into_iter().map(|id| (DocMark::of(&DocId(id.0)), Mark::of(9, &hash(8)))).collect()
+}
 
 fn item(blobs: usize) -> Item {
     let federation = Federation::new(2);
@@ -59,11 +62,14 @@ fn one_of_each() -> Vec<Message> {
         Message::DigestRoot(DigestRoot { hash: hash(6), documents: 12, asks: true }),
         Message::DigestChildren(DigestChildren {
             prefix: Prefix(vec![15; 16]),
-            hashes: Box::new([hash(7); 16]),
+            salt: u64::MAX,
+            marks: Box::new([Mark([7; 8]); 16]),
         }),
         Message::DigestLeaf(DigestLeaf {
             prefix: Prefix(vec![0, 3]),
-            documents: ids(DIGEST_LEAF_MAX).into_iter().map(|id| (DocId(id.0), hash(8))).collect(),
+            salt: 9,
+            answers: true,
+            documents: documents(DIGEST_LEAF_MAX),
         }),
         Message::BlobWant(BlobWant { doc, blob, from_piece: 255 }),
         Message::BlobPiece(BlobPiece {
@@ -130,14 +136,14 @@ fn list_above_its_limit_does_not_parse() {
     let doc = DocId(id(1).0);
     let want = |wanted, held| Message::Want(Want { doc, ids: ids(wanted), held: ids(held) });
     let have = |page, heads| Message::Have(Have { doc, page, last: true, asks: true, heads: ids(heads) });
-    let leaf = |count| {
-        let documents = ids(count).into_iter().map(|id| (DocId(id.0), hash(8))).collect();
-        Message::DigestLeaf(DigestLeaf { prefix: Prefix::default(), documents })
+    let told = |prefix, count| {
+        Message::DigestLeaf(DigestLeaf { prefix, salt: 0, answers: false, documents: documents(count) })
     };
+    let leaf = |count| told(Prefix::default(), count);
     let roster = |piece, pieces, bytes| {
         Message::Roster(RosterPiece { version: 2, piece, pieces, bytes: vec![0; bytes] })
     };
-    let prefix = |digits| Message::DigestLeaf(DigestLeaf { prefix: Prefix(digits), documents: Vec::new() });
+    let prefix = |digits| told(Prefix(digits), 0);
     let over = [
         want(WANT_IDS_MAX + 1, 0),
         want(0, HELD_IDS_MAX + 1),
@@ -233,5 +239,10 @@ fn messages_have_their_golden_bytes() {
     assert_eq!(
         hex::encode(digest.root().0),
         "96328d8db7803e848ca90647eaad418589905956816c44110b4ab439ea126ca2"
+    );
+    let leaf = DigestLeaf::of(Prefix(vec![0, 7]), 5, true, &[(doc, Fingerprint([8; 32]))]);
+    assert_eq!(
+        hex::encode(Message::DigestLeaf(leaf).encode()),
+        "1602000700000000000000050100010707070707070707718be8e6ecbf5e57"
     );
 }

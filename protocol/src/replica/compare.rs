@@ -1,16 +1,16 @@
 //! Digests: two nodes compare one hash over everything both may hold, and walk down to what differs.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use super::peer::Sweep;
 use super::{Output, Replica, Shelf};
-use crate::digest::Fingerprint;
-use crate::ids::{DocId, MemberId, Millis};
+use crate::digest::{DocMark, Mark};
+use crate::ids::{MemberId, Millis};
 use crate::limits::{
     DIGEST_AGAIN_MS, DIGEST_LEAF_MAX, DIGEST_PREFIX_NIBBLES_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX,
     HAVE_GATHER_MS, OFFERS_IN_FLIGHT_MAX,
 };
-use crate::message::{DigestChildren, DigestLeaf, DigestRoot, Have, Lane, Message, Prefix};
+use crate::message::{DigestChildren, DigestLeaf, DigestRoot, Lane, Message, Prefix};
 
 impl Replica {
     /// Starts a comparison when its time has come; of the rosters too, since that costs eight bytes.
@@ -44,7 +44,7 @@ impl Replica {
                 self.send_root(peer, false, shelf);
             }
         } else if root.asks && self.walks(&peer) {
-            self.walk(peer, Prefix::default(), shelf);
+            self.walk(peer, Prefix::default(), false, shelf);
         }
     }
 
@@ -59,7 +59,7 @@ impl Replica {
     }
 
     /// Sends what lies below a place that differs: its documents if they are few, else its hashes.
-    fn walk(&mut self, peer: MemberId, prefix: Prefix, shelf: &dyn Shelf) {
+    fn walk(&mut self, peer: MemberId, prefix: Prefix, answers: bool, shelf: &dyn Shelf) {
         let left = self.peers.get_mut(&peer).is_some_and(|state| {
             let left = state.walk_left > 0;
             state.walk_left = state.walk_left.saturating_sub(1);
@@ -68,13 +68,15 @@ impl Replica {
         if !left {
             return;
         }
-        let few = shelf.digest_below(&peer, &prefix, DIGEST_LEAF_MAX + 1);
+        // Another one each time, and known to nobody while documents could still be made for it.
+        let salt = self.now.0;
+        let mut few = shelf.digest_below(&peer, &prefix, DIGEST_LEAF_MAX + 1);
         let message = if few.len() <= DIGEST_LEAF_MAX || prefix.0.len() >= DIGEST_PREFIX_NIBBLES_MAX {
-            let documents = few.into_iter().take(DIGEST_LEAF_MAX).collect();
-            Message::DigestLeaf(DigestLeaf { prefix, documents })
+            few.truncate(DIGEST_LEAF_MAX);
+            Message::DigestLeaf(DigestLeaf::of(prefix, salt, answers, &few))
         } else {
-            let hashes = Box::new(children(&peer, &prefix, shelf));
-            Message::DigestChildren(DigestChildren { prefix, hashes })
+            let marks = Box::new(children(&peer, &prefix, salt, shelf));
+            Message::DigestChildren(DigestChildren { prefix, salt, marks })
         };
         self.send(peer, Lane::Normal, message);
     }
@@ -89,33 +91,36 @@ impl Replica {
         if self.peers.get(&peer).is_none_or(|state| state.walk_left == 0) {
             return;
         }
-        let ours = children(&peer, &theirs.prefix, shelf);
-        for (digit, (ours, theirs_hash)) in ours.iter().zip(theirs.hashes.iter()).enumerate() {
-            if ours != theirs_hash {
-                self.walk(peer, theirs.prefix.child(digit), shelf);
+        let ours = children(&peer, &theirs.prefix, theirs.salt, shelf);
+        for (digit, (ours, mark)) in ours.iter().zip(theirs.marks.iter()).enumerate() {
+            if ours != mark {
+                self.walk(peer, theirs.prefix.child(digit), false, shelf);
             }
         }
     }
 
-    /// Every document that differs becomes a `have`, and `due` until the peer has confirmed it.
+    /// Every document that differs becomes a `have`, and `due` until the peer has confirmed it. The peer is told
+    /// what is here where it has one that is not: it then does the same.
     pub(super) fn handle_digest_leaf(&mut self, peer: MemberId, leaf: &DigestLeaf, shelf: &dyn Shelf) {
         // Three bytes can ask for many answers: no more of them than an honest walk has.
         let Some(state) = self.peers.get_mut(&peer).filter(|state| state.leaves_left > 0) else { return };
         state.leaves_left -= 1;
-        let theirs: BTreeMap<DocId, Fingerprint> = leaf.documents.iter().copied().collect();
-        let ours: BTreeMap<DocId, Fingerprint> =
-            shelf.digest_below(&peer, &leaf.prefix, DUE_CLEARED_MAX).into_iter().collect();
+        let ours = shelf.digest_below(&peer, &leaf.prefix, DUE_CLEARED_MAX);
         if ours.len() == DUE_CLEARED_MAX {
             // Too much at once: what lies below is compared in parts.
-            self.walk(peer, leaf.prefix.clone(), shelf);
+            self.walk(peer, leaf.prefix.clone(), false, shelf);
             return;
         }
-        let lacking: Vec<DocId> =
-            ours.iter().filter(|(doc, ours)| theirs.get(doc) != Some(ours)).map(|(doc, _)| *doc).collect();
-        let unknown: Vec<DocId> = theirs.keys().filter(|doc| !ours.contains_key(doc)).copied().collect();
-        for doc in unknown {
-            let nothing = Have { doc, page: 0, last: true, asks: true, heads: Vec::new() };
-            self.send(peer, Lane::Backfill, Message::Have(nothing));
+        let mut theirs: BTreeSet<(DocMark, Mark)> = leaf.documents.iter().copied().collect();
+        let mut lacking = Vec::new();
+        for (doc, held) in ours {
+            if !theirs.remove(&(DocMark::of(&doc), Mark::of(leaf.salt, &held))) {
+                lacking.push(doc);
+            }
+        }
+        let known: BTreeSet<DocMark> = lacking.iter().map(DocMark::of).collect();
+        if !leaf.answers && theirs.iter().any(|(doc, _)| !known.contains(doc)) {
+            self.walk(peer, leaf.prefix.clone(), true, shelf);
         }
         if lacking.is_empty() {
             return;
@@ -156,7 +161,7 @@ impl Replica {
     }
 }
 
-/// The hashes of the sixteen places below a place.
-fn children(peer: &MemberId, prefix: &Prefix, shelf: &dyn Shelf) -> [Fingerprint; 16] {
-    std::array::from_fn(|digit| shelf.digest_place(peer, &prefix.child(digit)).hash)
+/// The marks of the sixteen places below a place.
+fn children(peer: &MemberId, prefix: &Prefix, salt: u64, shelf: &dyn Shelf) -> [Mark; 16] {
+    std::array::from_fn(|digit| Mark::of(salt, &shelf.digest_place(peer, &prefix.child(digit)).hash))
 }

@@ -93,8 +93,8 @@ fn leaves_of_a_digest_are_looked_at_as_often_as_an_honest_walk_has_them() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 1);
     bench.connect(0);
-    let leaf =
-        DigestLeaf { prefix: Prefix::default(), documents: vec![(DocId([7; 32]), Fingerprint::EMPTY)] };
+    let unknown = [(DocId([7; 32]), Fingerprint::EMPTY)];
+    let leaf = DigestLeaf::of(Prefix::default(), 1, false, &unknown);
     let mut answers = 0;
     for _ in 0..DIGEST_WALK_MAX + 100 {
         answers += bench.say(0, Message::DigestLeaf(leaf.clone())).len();

@@ -104,8 +104,8 @@ fn document_that_a_comparison_made_due_after_a_proof_put_this_node_out_of_it_doe
     let mut out = case.bench(2, &[0, 1]);
     out.say(0, body(&case.believes));
     // Compared before the proof comes, and written after it.
-    let nothing =
-        Message::DigestLeaf(crate::message::DigestLeaf { prefix: Prefix::default(), documents: vec![] });
+    let nothing = crate::message::DigestLeaf::of(Prefix::default(), 1, false, &[]);
+    let nothing = Message::DigestLeaf(nothing);
     let compared = out.message(1, nothing);
     let mut late = out.hand(compared);
     late.retain(|output| matches!(output, Output::SetDue { .. }));

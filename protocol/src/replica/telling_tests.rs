@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::bench::*;
 use super::*;
+use crate::digest::Mark;
 use crate::fixture::Federation;
 use crate::limits::{DIGEST_INTERVAL_MS, HAVE_GATHER_MS, HEADS_MAX, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX};
 use crate::message::{BlobWant, DigestLeaf, DigestRoot, Have, Prefix};
@@ -189,8 +190,11 @@ fn everything_due_is_offered_on_connect_urgent_and_newest_first_a_bounded_number
 }
 
 fn doc_of(message: &Message) -> DocId {
-    let Message::Have(have) = message else { panic!("not a have: {message:?}") };
-    have.doc
+    match message {
+        Message::Have(have) => have.doc,
+        Message::Body(items) => items.doc,
+        other => panic!("tells of no document: {other:?}"),
+    }
 }
 
 #[test]
@@ -224,14 +228,24 @@ fn unequal_digest_is_walked_down_to_the_documents_that_differ() {
     let root = DigestRoot { hash: Fingerprint([9; 32]), documents: 7, asks: true };
     let sent = bench.say(1, Message::DigestRoot(root));
     let Message::DigestLeaf(leaf) = &sent[0].2 else { panic!("{sent:?}") };
-    assert_eq!(leaf.documents.iter().map(|(doc, _)| *doc).collect::<Vec<_>>(), [doc]);
-    let theirs = DocId([7; 32]);
-    let documents = vec![(theirs, Fingerprint([1; 32]))];
-    let sent = bench.say(1, Message::DigestLeaf(DigestLeaf { prefix: Prefix::default(), documents }));
+    let held = bench.disk.digest_below(&bench.id(1), &Prefix::default(), 2);
+    assert_eq!(*leaf, DigestLeaf::of(Prefix::default(), bench.now.0, false, &held));
+    let theirs = [(DocId([7; 32]), Fingerprint([1; 32]))];
+    let leaf = |answers, told: &[_]| DigestLeaf::of(Prefix::default(), 5, answers, told);
+    let sent = bench.say(1, Message::DigestLeaf(leaf(false, &theirs)));
     let told: Vec<Message> = sent.into_iter().map(|(_, _, message)| message).collect();
-    assert!(told.contains(&have(theirs, &[], true)), "asks for what is not here");
+    let ours = DigestLeaf::of(Prefix::default(), bench.now.0, true, &held);
+    assert!(told.contains(&Message::DigestLeaf(ours)), "tells what is here, for one of theirs is not");
     assert!(told.contains(&have(doc, &bench.heads(&doc), true)), "offers what is not there");
     assert!(bench.is_due(1, &doc), "lost records of what is due come back");
+    let sent = bench.say(1, Message::DigestLeaf(leaf(true, &theirs)));
+    let answered = sent.iter().any(|(_, _, message)| matches!(message, Message::DigestLeaf(_)));
+    assert!(!answered, "an answer is not answered");
+    let mut more = [held[0], theirs[0]];
+    more.sort_unstable();
+    let sent = bench.say(1, Message::DigestLeaf(leaf(false, &more)));
+    assert!(matches!(&sent[..], [(_, _, Message::DigestLeaf(_))]), "what is alike is not told of: {sent:?}");
+    assert_eq!(bench.say(1, Message::DigestLeaf(leaf(false, &held))), [], "nothing differs");
 }
 
 #[test]
@@ -281,11 +295,11 @@ fn a_peer_that_has_lost_everything_is_told_in_parts() {
         .collect();
     bench.connect(1);
     bench.disk.due.clear();
-    let empty = DigestLeaf { prefix: Prefix::default(), documents: Vec::new() };
+    let empty = DigestLeaf::of(Prefix::default(), 1, false, &[]);
     let sent = bench.say(1, Message::DigestLeaf(empty));
     let [(_, _, Message::DigestChildren(children))] = sent.as_slice() else { panic!("{}", sent.len()) };
     for digit in 0..16 {
-        let empty = DigestLeaf { prefix: children.prefix.child(digit), documents: Vec::new() };
+        let empty = DigestLeaf::of(children.prefix.child(digit), 1, false, &[]);
         bench.say(1, Message::DigestLeaf(empty));
     }
     let lacking = docs.iter().filter(|doc| !bench.disk.is_due(&bench.id(1), doc)).count();
@@ -299,7 +313,8 @@ fn digest_walk_is_bounded_between_two_comparisons() {
     bench.connect(1);
     let all_differ = crate::message::DigestChildren {
         prefix: Prefix::default(),
-        hashes: Box::new([Fingerprint([1; 32]); 16]),
+        salt: 1,
+        marks: Box::new([Mark([1; 8]); 16]),
     };
     let rounds = crate::limits::DIGEST_WALK_MAX / 16 + 5;
     let mut sent = 0;

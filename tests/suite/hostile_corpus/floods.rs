@@ -1,7 +1,7 @@
 //! As much as a member can send of what is allowed: every store of it has a bound, and at the bound the
 //! flooding member pays.
 
-use protocol::digest::Fingerprint;
+use protocol::digest::{Fingerprint, Mark};
 use protocol::ids::{DocId, EnvelopeId, Millis};
 use protocol::limits::{
     PAGING_INCIDENTS_PER_HOUR_MAX, PARKED_BYTES_MAX, PARKED_PER_DOCUMENT_MAX, PARKED_PER_PEER_MAX,
@@ -192,10 +192,10 @@ async fn digests(stage: &Stage) -> String {
     for number in 0..2_000u64 {
         let prefix = Prefix(vec![number.to_be_bytes()[7] % 16]);
         let hash = Fingerprint(id(number));
-        let hashes = Box::new([hash; 16]);
-        let children = DigestChildren { prefix: prefix.clone(), hashes };
+        let marks = Box::new([Mark::of(number, &hash); 16]);
+        let children = DigestChildren { prefix: prefix.clone(), salt: number, marks };
         stage.peer.send(NORMAL, &Message::DigestChildren(children)).await;
-        let leaf = DigestLeaf { prefix, documents: vec![(DocId(id(60_000 + number)), hash)] };
+        let leaf = DigestLeaf::of(prefix, number, false, &[(DocId(id(60_000 + number)), hash)]);
         stage.peer.send(NORMAL, &Message::DigestLeaf(leaf)).await;
     }
     // Behind them on the same lane.

@@ -2,7 +2,7 @@
 
 use ed25519_dalek::SigningKey;
 use federation::close::CloseCode;
-use protocol::digest::Fingerprint;
+use protocol::digest::{Fingerprint, Mark};
 use protocol::ids::{DocId, EnvelopeId, FederationId, MemberId};
 use protocol::limits::{
     DIGEST_LEAF_MAX, FRAME_BYTES_MAX, HAVE_PAGES_MAX, HEADS_MAX, HELD_IDS_MAX, ITEMS_MAX, WANT_IDS_MAX,
@@ -385,13 +385,13 @@ fn want(asked: usize, held: usize) -> Vec<u8> {
 }
 
 fn children(prefix: Vec<u8>) -> Vec<u8> {
-    let hashes = Box::new([Fingerprint::EMPTY; 16]);
-    Message::DigestChildren(DigestChildren { prefix: Prefix(prefix), hashes }).encode()
+    let marks = Box::new([Mark::default(); 16]);
+    Message::DigestChildren(DigestChildren { prefix: Prefix(prefix), salt: 1, marks }).encode()
 }
 
 fn leaf(count: usize) -> Vec<u8> {
-    let documents = ids(count).into_iter().map(|id| (DocId(id.0), Fingerprint::EMPTY)).collect();
-    Message::DigestLeaf(DigestLeaf { prefix: Prefix::default(), documents }).encode()
+    let documents: Vec<_> = ids(count).into_iter().map(|id| (DocId(id.0), Fingerprint::EMPTY)).collect();
+    Message::DigestLeaf(DigestLeaf::of(Prefix::default(), 1, false, &documents)).encode()
 }
 
 /// A body of one item that is no envelope, of this many bytes.
