@@ -117,6 +117,9 @@ pub const DIGEST_WALK_MAX: u32 = 512;
 pub const DIGESTS_UNEQUAL_MAX: u32 = 4;
 /// Documents offered to one peer and not confirmed yet. More wait their turn, urgent and newest first.
 pub const OFFERS_IN_FLIGHT_MAX: usize = 256;
+/// What is sent of one due document without being asked for, in bytes with its small blobs: all that is offered to
+/// one peer at once then fits its lane many times over. More: the peer is told of it, and asks.
+pub const PUSHED_BYTES_MAX: usize = 8 * 1024;
 /// An offered document that was not confirmed gives its place to the next one after this long, in ms.
 pub const OFFER_TIMEOUT_MS: u64 = 10_000;
 /// Rejected envelopes remembered until the store shows them as rejected. More: the oldest goes.

@@ -54,6 +54,8 @@ mod parking_tests;
 #[cfg(test)]
 mod proof_tests;
 #[cfg(test)]
+mod pushing_tests;
+#[cfg(test)]
 mod restore_tests;
 #[cfg(test)]
 mod standing_tests;
@@ -105,6 +107,8 @@ pub trait Shelf {
     /// When an envelope that is here was written, on this node's own clock: its arrival less the age
     /// that came with it.
     fn written(&self, id: &EnvelopeId) -> Option<Millis>;
+    /// Envelopes of a document that were stored at this time of this node's clock or later, in that order.
+    fn added(&self, doc: &DocId, since: Millis) -> Vec<EnvelopeId>;
     /// Rows of `due` for a peer that come after `after` in the order of [`DueRow::order`], at most `limit`.
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow>;
     /// What lies below some digits in the digest of the documents that both this node and `peer` may hold.
@@ -141,7 +145,7 @@ pub struct DueRow {
     pub doc: DocId,
     /// True if its urgency rings.
     pub rings: bool,
-    /// When it became due, on this node's clock.
+    /// When it became due, on this node's clock: when the first envelope was stored that the peer has not confirmed.
     pub since: Millis,
 }
 

@@ -93,6 +93,9 @@ impl Shelf for OpenShelf<'_> {
         let read = self.written.borrow().get(id).copied();
         read.or_else(|| self.read(|r| r.written(id)))
     }
+    fn added(&self, doc: &DocId, since: Millis) -> Vec<EnvelopeId> {
+        self.read(|r| r.added(doc, since))
+    }
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow> {
         self.read(|r| r.due_rows(*peer, after, limit))
     }

@@ -20,6 +20,15 @@ impl Reader<'_> {
         Ok(at.map(|at| Millis(u64::try_from(at).unwrap_or_default())))
     }
 
+    /// Envelopes of a document that were stored at this time or later, in that order.
+    pub fn added(&self, doc: &DocId, since: Millis) -> Result<Vec<EnvelopeId>, WriteError> {
+        let mut select = self
+            .db()
+            .prepare_cached("SELECT id FROM envelope WHERE doc = ?1 AND received_ms >= ?2 ORDER BY number")?;
+        let rows = select.query_map(params![doc.0, millis(since)], |row| row.get(0).map(EnvelopeId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// What is due to a peer: what rings first, then the newest, then by document, after `after`.
     pub fn due_rows(
         &self,

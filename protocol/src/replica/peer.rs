@@ -31,6 +31,8 @@ pub(super) struct Talk {
     /// Our heads and the peer's when we last asked it to come up to ours: asking the same again would
     /// go on for ever with a peer that refuses what we hold.
     pub urged: Option<(Fingerprint, BTreeSet<EnvelopeId>)>,
+    /// True once what was due was sent without being asked for.
+    pub pushed: bool,
     /// The retire that the peer named when it said that it has dropped the contents.
     pub gone: Option<EnvelopeId>,
     used: u64,

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::loaded::View;
 use super::parking::Need;
-use super::{Output, Replica, Shelf};
+use super::{DueRow, Output, Replica, Shelf};
 use crate::audience::Audience;
 use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::envelope::AdmittedEnvelope;
 use crate::ids::{DocId, EnvelopeId, MemberId, Millis};
-use crate::limits::HAVE_GATHER_MS;
-use crate::message::{Items, Lane, Message};
+use crate::limits::{HAVE_GATHER_MS, PUSHED_BYTES_MAX};
+use crate::message::{Item, Items, Lane, Message};
 use crate::roster::RosterChain;
 
 /// The peers for which a document is due once it holds what it holds now: everybody who may hold it and
@@ -123,6 +123,51 @@ impl Replica {
             let message = Message::Body(Items::fill(doc, &mut items));
             self.send(peer, view.lane(true), message);
         }
+    }
+
+    /// To a peer that was away: what this node itself wrote since the peer had confirmed all of the document, and
+    /// which the peer therefore lacks and need not ask for. False if it is not known what the peer lacks, if
+    /// somebody else wrote of it, if it is much, or if the peer was sent it on this connection and did not confirm.
+    pub(super) fn push_due(
+        &mut self,
+        peer: MemberId,
+        row: &DueRow,
+        view: &View,
+        lane: Lane,
+        shelf: &dyn Shelf,
+    ) -> bool {
+        let talk = self.peers.get(&peer).and_then(|state| state.known_talk(&row.doc));
+        if talk.is_some_and(|talk| talk.pushed) {
+            return false;
+        }
+        let ids = shelf.added(&row.doc, row.since);
+        if !self.lacks_just_these(&peer, &view.document, &ids) {
+            return false;
+        }
+        let mut items = self.items(&peer, view, &ids, shelf);
+        if items.iter().map(Item::wire_bytes).sum::<usize>() > PUSHED_BYTES_MAX {
+            return false;
+        }
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.talk(row.doc).pushed = true;
+        }
+        while !items.is_empty() {
+            self.send(peer, lane, Message::Body(Items::fill(row.doc, &mut items)));
+        }
+        true
+    }
+
+    /// True if all of these are this node's own and the peer could hold the document without them.
+    fn lacks_just_these(&self, peer: &MemberId, document: &Document, ids: &[EnvelopeId]) -> bool {
+        let own = |id| document.envelope(id).is_some_and(|envelope| envelope.header().author == self.me);
+        let plain = document.proofs().next().is_none() && document.retired().is_none();
+        if ids.is_empty() || !plain || !ids.iter().all(own) {
+            return false;
+        }
+        let mut before = Document::default();
+        let rest = document.envelopes().filter(|envelope| !ids.contains(&envelope.id()));
+        let whole = rest.cloned().try_for_each(|envelope| before.insert(envelope).map(drop)).is_ok();
+        whole && (before.is_empty() || Audience::of(&before, &self.rosters).entitled(peer))
     }
 
     /// Everybody else says what it has: to whom it is owed and what rings at once, the rest gathered.

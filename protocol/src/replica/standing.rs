@@ -222,7 +222,9 @@ impl Replica {
                 state.offers.insert(row.doc, now);
                 let fresh = now.since(row.since).0 <= RING_AGE_MS_MAX && row.rings;
                 let lane = if fresh { Lane::Urgent } else { Lane::Backfill };
-                self.send_have(peer, row.doc, &view, true, lane);
+                if !self.push_due(peer, &row, &view, lane, shelf) {
+                    self.send_have(peer, row.doc, &view, true, lane);
+                }
             }
         }
     }

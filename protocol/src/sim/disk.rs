@@ -105,6 +105,8 @@ pub struct Disk {
     /// What lies beside the documents.
     pub kept: Kept,
     written: BTreeMap<EnvelopeId, Millis>,
+    /// When each envelope was stored, in the order of storing.
+    added: BTreeMap<DocId, Vec<(EnvelopeId, Millis)>>,
 }
 
 impl Disk {
@@ -126,6 +128,7 @@ impl Disk {
             documents: BTreeMap::new(),
             kept: Kept::default(),
             written: BTreeMap::new(),
+            added: BTreeMap::new(),
         }
     }
 
@@ -262,6 +265,7 @@ impl Disk {
             let id = envelope.id();
             if document.insert(envelope) == Ok(true) {
                 self.written.entry(id).or_insert(written);
+                self.added.entry(doc).or_default().push((id, now));
             }
             self.kept.let_go(|held| *held == id);
         }
@@ -436,6 +440,10 @@ impl Shelf for Disk {
     }
     fn written(&self, id: &EnvelopeId) -> Option<Millis> {
         self.written.get(id).copied()
+    }
+    fn added(&self, doc: &DocId, since: Millis) -> Vec<EnvelopeId> {
+        let added = self.added.get(doc).into_iter().flatten();
+        added.filter(|(_, at)| *at >= since).map(|(id, _)| *id).collect()
     }
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow> {
         let mut rows: Vec<DueRow> =

@@ -1,0 +1,108 @@
+//! What a peer that was away is sent without asking for it, and when it is only told.
+
+use std::sync::Arc;
+
+use super::bench::*;
+use super::*;
+use crate::fixture::Federation;
+use crate::limits::{DIGEST_INTERVAL_MS, OFFER_TIMEOUT_MS, PUSHED_BYTES_MAX};
+
+/// Two municipal nodes (0, 1), a third (2), the precinct (3), the national node (4).
+fn federation() -> Arc<Federation> {
+    Arc::new(Federation::new(3))
+}
+
+/// Member 0, an incident that member 1 has confirmed, and some time after that.
+fn confirmed(federation: &Arc<Federation>, involved: &[usize]) -> (Bench, DocId) {
+    let mut bench = Bench::new(federation, 0);
+    let doc = bench.store_own(None, incident(federation, 0, involved, 1), Vec::new()).header().doc;
+    let at = Fingerprint(bench.disk.documents[&doc].document.fingerprint());
+    bench.disk.clear_due(federation.id(1), doc, at);
+    bench.now = bench.now.plus(Millis(5));
+    (bench, doc)
+}
+
+fn said(sent: Vec<Sent>) -> Vec<Message> {
+    sent.into_iter().map(|(_, _, message)| message).collect()
+}
+
+#[test]
+fn who_was_away_is_sent_what_it_lacks_without_asking_and_confirms_it() {
+    let federation = federation();
+    let (mut bench, doc) = confirmed(&federation, &[1]);
+    let steps = [step(), step()].map(|step| bench.store_own(Some(doc), step, Vec::new()));
+    let sent = bench.connect(1);
+    let [(_, Lane::Urgent, message)] = &sent[..] else { panic!("{sent:?}") };
+    assert_eq!(ids_of(message), steps.each_ref().map(AdmittedEnvelope::id), "and not what it has confirmed");
+    let mut away = Bench::new(&federation, 1);
+    let genesis = bench.disk.documents[&doc].document.genesis().unwrap().clone();
+    away.disk.store(
+        away.now,
+        doc,
+        &[Arrival { envelope: genesis, from: bench.id(0), age: Millis(9) }],
+        vec![],
+    );
+    away.connect(0);
+    let heads = bench.heads(&doc);
+    let receipt = away.say(0, message.clone());
+    assert_eq!(receipt, [(bench.id(0), Lane::Urgent, have(doc, &heads, false))], "a receipt and no question");
+    assert_eq!(bench.say(1, receipt[0].2.clone()), []);
+    assert!(!bench.is_due(1, &doc));
+}
+
+#[test]
+fn what_a_peer_never_had_is_sent_from_its_beginning() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    let genesis = bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new());
+    bench.now = bench.now.plus(Millis(5));
+    let step = bench.store_own(Some(genesis.header().doc), step(), Vec::new());
+    let sent = said(bench.connect(1));
+    assert_eq!(sent.iter().map(ids_of).collect::<Vec<_>>(), [[genesis.id(), step.id()]]);
+}
+
+#[test]
+fn what_was_sent_and_not_confirmed_is_told_of_the_next_time() {
+    let federation = federation();
+    let (mut bench, doc) = confirmed(&federation, &[1]);
+    bench.store_own(Some(doc), step(), Vec::new());
+    assert_eq!(bench.connect(1).len(), 1);
+    bench.pass(OFFER_TIMEOUT_MS);
+    let again = said(without_standing(bench.pass(DIGEST_INTERVAL_MS)));
+    assert_eq!(again, [have(doc, &bench.heads(&doc), true)], "it may have refused it");
+}
+
+#[test]
+fn who_may_lack_more_or_have_it_from_somebody_else_is_told_and_asks() {
+    let federation = federation();
+    let told = |mut bench: Bench, doc: DocId, why: &str| {
+        let heads = bench.heads(&doc);
+        assert_eq!(said(bench.connect(1)), [have(doc, &heads, true)], "{why}");
+    };
+
+    let (mut bench, doc) = confirmed(&federation, &[1]);
+    bench.disk.set_due(bench.now, federation.id(1), doc);
+    told(bench, doc, "a comparison says that it differs, and not in what");
+
+    let (mut bench, doc) = confirmed(&federation, &[1, 2]);
+    let mut other = Bench::new(&federation, 2);
+    let document = bench.disk.documents[&doc].document.clone();
+    let genesis = document.genesis().unwrap().clone();
+    let from = bench.id(0);
+    other.disk.store(other.now, doc, &[Arrival { envelope: genesis, from, age: Millis(9) }], vec![]);
+    let note = other.store_own(Some(doc), Operation::Note { by: crate::fixture::somebody(1) }, Vec::new());
+    let arrival = Arrival { envelope: note, from: other.id(2), age: Millis(1) };
+    bench.disk.store(bench.now, doc, &[arrival], vec![]);
+    told(bench, doc, "who wrote it tells it too");
+
+    let mut bench = Bench::new(&federation, 0);
+    let doc = bench.store_own(None, incident(&federation, 0, &[2], 1), Vec::new()).header().doc;
+    bench.now = bench.now.plus(Millis(5));
+    bench.store_own(Some(doc), Operation::Invite { member: federation.id(1) }, Vec::new());
+    told(bench, doc, "it holds nothing of what came before it was let in");
+
+    let (mut bench, doc) = confirmed(&federation, &[1]);
+    let steps = PUSHED_BYTES_MAX / 200;
+    (0..steps).for_each(|_| _ = bench.store_own(Some(doc), step(), Vec::new()));
+    told(bench, doc, "it is much");
+}
