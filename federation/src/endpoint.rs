@@ -7,12 +7,16 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use protocol::ids::MemberId;
-use quinn::{AsyncUdpSocket, IdleTimeout, Runtime as _, TransportConfig, ValidationTokenConfig, VarInt};
+use quinn::{
+    AsyncUdpSocket, IdleTimeout, MtuDiscoveryConfig, Runtime as _, TransportConfig, ValidationTokenConfig,
+    VarInt,
+};
 
 use crate::keys::{AcceptedKeys, OwnKeys, TlsError, client_tls, server_tls};
 use crate::limits::{
     BLOB_STREAMS_MAX, CRYPTO_BUFFER_BYTES, IDLE_MAX, INCOMING_BUFFER_BYTES, INCOMING_BUFFER_BYTES_TOTAL,
-    INCOMING_MAX, KEEP_ALIVE, LANES, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES,
+    INCOMING_MAX, KEEP_ALIVE, LANES, MTU_CHANGE_MIN_BYTES, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES,
+    STREAM_WINDOW_BYTES,
 };
 
 /// Name given to the TLS library; it is not sent and not checked, keys are.
@@ -119,6 +123,8 @@ pub(crate) enum DialError {
 fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     let idle = u32::try_from(IDLE_MAX.as_millis()).expect("half a minute fits");
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.minimum_change(MTU_CHANGE_MIN_BYTES);
     let lanes = u32::try_from(LANES).expect("a handful of lanes fits");
     transport
         .max_concurrent_uni_streams(VarInt::from_u32(lanes))
@@ -126,6 +132,7 @@ fn transport() -> TransportConfig {
         .max_concurrent_bidi_streams(VarInt::from_u32(BLOB_STREAMS_MAX + 1))
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
         .keep_alive_interval(Some(KEEP_ALIVE))
+        .mtu_discovery_config(Some(mtu))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)
