@@ -63,6 +63,8 @@ pub(crate) async fn run<D: Decode, P: Send + 'static>(
     };
     code.close(&connection, &context.board.counters(peer, context.clock.now()));
     let ended = Ended::from_error(&connection.closed().await, code);
+    let carried = connection.stats();
+    tracing::trace!(%peer, number, ?carried, "what a connection has carried");
     tracing::debug!(%peer, number, ?ended, "a connection ended");
     _ = context.events.send(LinkEvent::Down { peer, number, ended }).await;
     ended

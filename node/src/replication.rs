@@ -89,7 +89,9 @@ impl Bridge {
         self.fruit = self.fruit.max(fruit(&output));
         match output {
             ReplicaOutput::Send { peer, lane, message } => {
-                self.out.push_back(Output::Send { peer, lane, frame: Bytes::from(message.encode()) });
+                let frame = Bytes::from(message.encode());
+                tracing::trace!(target: "cuadra::wire", %peer, kind = message.name(), bytes = frame.len());
+                self.out.push_back(Output::Send { peer, lane, frame });
             }
             ReplicaOutput::Disconnect { peer, why } => {
                 tracing::info!(%peer, %why, "closing a connection");
