@@ -10,7 +10,8 @@ use super::place::Place;
 use super::{ActError, Desk, Viewer};
 use crate::store::limits::{FIELD_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::store::{
-    AlertRow, AuditEntry, BlobNotes, PersonId, Queue, Role, StagedBlob, Tx, Visibility, WriteError,
+    AlertRow, AuditEntry, BlobNotes, NewPerson, PersonId, Profile, Queue, Role, StagedBlob, Tx, Visibility,
+    WriteError,
 };
 use crate::views::RaisedView;
 
@@ -125,8 +126,8 @@ impl Desk {
         let place = self.place(call.point, call.kind);
         let words = Some(self.store().stage_blob(notes.encode()).await?);
         let open = self.open(call.kind, call.urgency, nonce, Source::PhoneCall, now, &place, call.point);
-        let row =
-            AlertParts { reporter: None, by: viewer, phone: call.phone, visibility: Visibility::Operator };
+        let phone = call.phone.filter(|phone| !phone.trim().is_empty());
+        let row = AlertParts { reporter: None, by: viewer, phone, visibility: Visibility::Operator };
         self.store_alert(Queue::Urgent, Ready { nonce, open, place, words, written: now, row }).await
     }
 
@@ -241,10 +242,14 @@ impl Desk {
         let envelope = tx.append(None, &draft, ready.row.by.person())?;
         let (doc, stored) = (envelope.header().doc, tx.now());
         let AlertParts { reporter, by, phone, visibility } = ready.row.clone();
+        let reporter = match phone {
+            Some(phone) => Some(tx.add_person(&caller(phone, stored))?),
+            None => reporter,
+        };
         let outside = ready.place.outside;
         // The order of a person's own alerts is by when they were raised.
         let raised = if ready.written < stored { ready.written } else { stored };
-        tx.add_alert(ready.nonce, &AlertRow { doc, reporter, phone, visibility, outside, stored: raised })?;
+        tx.add_alert(ready.nonce, &AlertRow { doc, reporter, visibility, outside, stored: raised })?;
         let entry =
             AuditEntry { who: by.audit_name(), what: "open".into(), on: doc.to_string(), why: String::new() };
         tx.audit(reporter, &entry)?;
@@ -263,6 +268,13 @@ impl Desk {
         let home = row.filter(|row| row.role == Role::Resident).and_then(|row| row.profile.home);
         Ok(home.and_then(|(lat, lon)| Point::from_degrees(lat, lon)))
     }
+}
+
+/// Whoever calls is a person of this node like a resident, so that they can be erased like one; without an
+/// address they count in no figure.
+fn caller(phone: String, created: Millis) -> NewPerson {
+    let profile = Profile { phone: Some(phone), ..Profile::default() };
+    NewPerson { role: Role::Resident, household: None, profile, created }
 }
 
 /// An SOS of whatever service.

@@ -44,7 +44,7 @@ impl Desk {
         self.erase_person(viewer.audit_name(), person, "asked for it".into()).await
     }
 
-    /// An operator has the resident erased who reported an incident here.
+    /// An operator has whoever reported an incident here erased, a resident or somebody who called.
     pub async fn erase_reporter(&self, viewer: Viewer, doc: DocId, why: &str) -> Result<(), ActError> {
         let Viewer::Operator(_) = viewer else { return Err(ActError::NotForYou) };
         let why = reason(why)?;

@@ -12,8 +12,8 @@ use protocol::operation::{Point, Step};
 use super::{ActError, Desk, Viewer};
 use crate::store::limits::READS_REMEMBERED_MAX;
 use crate::store::{
-    Asked, AuditEntry, BlobNotes, IncidentQuery, IncidentRow, PersonId, PersonRow, Queue, Reader, Tx,
-    Visibility, WriteError,
+    Asked, AuditEntry, BlobNotes, IncidentQuery, IncidentRow, PersonId, PersonRow, Profile, Queue, Reader,
+    Tx, Visibility, WriteError,
 };
 use crate::views::{IncidentDetailView, IncidentView, NodeNameView, PointView, ReporterView};
 
@@ -271,19 +271,14 @@ impl Showing<'_> {
         let Some(alert) = self.r.alert_of(doc)? else { return Ok(None) };
         let row = alert.reporter.map_or(Ok(None), |person| self.r.person(person))?;
         let visibility = alert.visibility.name().to_owned();
-        if row.is_none() && alert.phone.is_none() {
-            return Ok(None);
-        }
+        let Some(row) = row else { return Ok(None) };
         if alert.visibility == Visibility::Nobody {
             return Ok(Some(ReporterView { name: None, phone: None, address: None, visibility }));
         }
-        let profile = row.map(|row| row.profile);
-        Ok(Some(ReporterView {
-            name: profile.as_ref().map(|profile| profile.name.clone()),
-            phone: alert.phone.or_else(|| profile.as_ref().and_then(|profile| profile.phone.clone())),
-            address: profile.map(|profile| profile.address).filter(|address| !address.is_empty()),
-            visibility,
-        }))
+        // Of somebody who called there is the number alone.
+        let told = |text: String| Some(text).filter(|text| !text.is_empty());
+        let Profile { name, address, phone, .. } = row.profile;
+        Ok(Some(ReporterView { name: told(name), phone, address: told(address), visibility }))
     }
 
     pub(super) fn load(&self, doc: DocId) -> Result<(IncidentRow, Document, Fold), ActError> {

@@ -48,10 +48,8 @@ impl Visibility {
 pub struct AlertRow {
     /// The incident that it opened.
     pub doc: DocId,
-    /// Who sent it; none without a session, or once they were erased.
+    /// Who sent it, or called; none without a session or number, or once they were erased.
     pub reporter: Option<PersonId>,
-    /// A phone number told with it (a call).
-    pub phone: Option<String>,
     /// Who may know.
     pub visibility: Visibility,
     /// True if its place lies in no known territory or was missing.
@@ -64,8 +62,6 @@ pub struct AlertRow {
 struct Sealed {
     reporter: Option<PersonId>,
     visibility: Visibility,
-    #[serde(default)]
-    phone: Option<String>,
 }
 
 impl Tx<'_> {
@@ -76,8 +72,7 @@ impl Tx<'_> {
             Some(person) => self.keys().person(person.0)?,
             None => None,
         };
-        let sealed =
-            Sealed { reporter: alert.reporter, visibility: alert.visibility, phone: alert.phone.clone() };
+        let sealed = Sealed { reporter: alert.reporter, visibility: alert.visibility };
         let sealed = serde_json::to_vec(&sealed).expect("a small struct is JSON");
         let sealed = self.shared().reporter.seal(&nonce.0, &sealed);
         self.db()
@@ -134,11 +129,10 @@ impl Reader<'_> {
         let opened = self.shared().reporter.open(&nonce, &sealed);
         let sealed =
             opened.and_then(|bytes| serde_json::from_slice::<Sealed>(&bytes).map_err(|_| DoesNotOpen));
-        let sealed = sealed.unwrap_or(Sealed { reporter: None, visibility: Visibility::Nobody, phone: None });
+        let sealed = sealed.unwrap_or(Sealed { reporter: None, visibility: Visibility::Nobody });
         Ok(Some(AlertRow {
             doc,
             reporter: sealed.reporter,
-            phone: sealed.phone,
             visibility: sealed.visibility,
             outside,
             stored: Millis(u64::try_from(stored).unwrap_or_default()),

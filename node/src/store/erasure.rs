@@ -17,6 +17,7 @@ use rusqlite::{OptionalExtension as _, params};
 
 use crate::store::blobs::file_of;
 use crate::store::limits::ERASURES_AT_ONCE;
+use crate::store::people::reporter_mark;
 use crate::store::reader::Reader;
 use crate::store::tx::Tx;
 use crate::store::{AppendError, AuditEntry, PersonId, Queue, Store, WriteError, empty_logs};
@@ -102,14 +103,20 @@ impl Tx<'_> {
 
     /// Erases here what a person told in incidents, open ones too, and remembers to have it erased
     /// everywhere. Which envelopes were theirs is forgotten.
+    ///
+    /// What somebody said in a call was written down by an operator: there it is the opening of the alert.
     pub(super) fn want_erased(&mut self, person: PersonId) -> Result<(), WriteError> {
+        let mark = self.keys().person(person.0)?.as_ref().map(reporter_mark);
         let mut told: Vec<(DocId, BlobId)> = Vec::new();
         {
             let mut select = self.db().prepare(
                 "SELECT envelope.bytes FROM actor JOIN envelope ON envelope.id = actor.envelope
-                 WHERE actor.person = ?1",
+                 WHERE actor.person = ?1
+                 UNION SELECT envelope.bytes FROM alert JOIN envelope ON envelope.doc = alert.doc
+                 WHERE alert.reporter_mark = ?2 AND envelope.number =
+                    (SELECT min(number) FROM envelope AS opening WHERE opening.doc = alert.doc)",
             )?;
-            let mut rows = select.query(params![person.0])?;
+            let mut rows = select.query(params![person.0, mark])?;
             while let Some(row) = rows.next()? {
                 let bytes = row.get_ref(0)?.as_blob().map_err(rusqlite::Error::from)?;
                 let Ok(envelope) = AdmittedEnvelope::from_log(bytes) else { continue };

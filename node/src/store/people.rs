@@ -156,13 +156,13 @@ impl Tx<'_> {
     /// Erases a person: their key first of all, their sessions and codes, the link from their alerts,
     /// and their household if nobody else is in it. The audit's chain stays whole.
     pub fn erase_person(&mut self, person: PersonId) -> Result<(), WriteError> {
+        self.want_erased(person)?;
         if let Some(key) = self.keys().person(person.0)? {
             self.db().execute(
                 "UPDATE alert SET reporter_mark = NULL, sealed = x'' WHERE reporter_mark = ?1",
                 params![reporter_mark(&key)],
             )?;
         }
-        self.want_erased(person)?;
         self.keys().erase_person(person.0)?;
         let db = self.db();
         let household: Option<i64> = db

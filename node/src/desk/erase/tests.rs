@@ -134,3 +134,38 @@ async fn what_an_erased_person_told_is_gone_at_once_and_asked_of_all_as_soon_as_
     store.erase_wanted().await.unwrap();
     assert_eq!(home.show(ana, doc).await.heads, heads, "asked for once");
 }
+
+#[tokio::test]
+async fn somebody_who_called_can_be_erased_like_a_resident() {
+    let federation = Federation::new(2);
+    let home = node(&federation, 0);
+    let ana = home.operator("Ana").await;
+    let call = |number: u8, phone: &str| NewCall {
+        secret: [number; 32],
+        kind: Kind::by_name("fire").unwrap(),
+        urgency: None,
+        address: "Calle Uno 7".into(),
+        point: Some(inside(0)),
+        text: "smoke at the neighbour's".into(),
+        phone: Some(phone.into()),
+    };
+    let raised = home.desk.take_call(ana, call(1, "+56 9 7777 1234")).await.unwrap();
+    let without = home.desk.take_call(ana, call(2, " ")).await.unwrap();
+    let doc = doc_of(&raised.id);
+    let reporter = home.show(ana, doc).await.reporter.unwrap();
+    assert_eq!((reporter.name, reporter.phone.as_deref()), (None, Some("+56 9 7777 1234")));
+    assert_eq!(
+        home.desk.residents_by_phone("977771234").await.unwrap().len(),
+        1,
+        "found for the command line"
+    );
+    assert!(home.show(ana, doc_of(&without.id)).await.reporter.is_none());
+    let nobody = home.desk.erase_reporter(ana, doc_of(&without.id), "asked for it").await;
+    assert!(matches!(nobody, Err(ActError::NotFound)), "{nobody:?}");
+
+    home.desk.erase_reporter(ana, doc, "asked for it").await.unwrap();
+    home.desk.store().erase_wanted().await.unwrap();
+    let shown = home.show(ana, doc).await;
+    assert!(shown.reporter.is_none() && shown.timeline[0].text.is_none(), "{shown:?}");
+    assert!(home.desk.residents_by_phone("977771234").await.unwrap().is_empty());
+}
