@@ -7,8 +7,8 @@ use super::{Output, Replica, Shelf};
 use crate::digest::{DocMark, Mark};
 use crate::ids::{MemberId, Millis};
 use crate::limits::{
-    DIGEST_AGAIN_MS, DIGEST_LEAF_MAX, DIGEST_PREFIX_NIBBLES_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX,
-    HAVE_GATHER_MS, OFFERS_IN_FLIGHT_MAX,
+    DIGEST_LEAF_MAX, DIGEST_PREFIX_NIBBLES_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX, HAVE_GATHER_MS,
+    OFFERS_IN_FLIGHT_MAX,
 };
 use crate::message::{DigestChildren, DigestLeaf, DigestRoot, Lane, Message, Prefix};
 
@@ -16,9 +16,9 @@ impl Replica {
     /// Starts a comparison when its time has come; of the rosters too, since that costs eight bytes.
     pub(super) fn compare(&mut self, peer: MemberId, shelf: &dyn Shelf) {
         let now = self.now;
-        let Some(state) = self.peers.get_mut(&peer).filter(|state| state.digest_at <= now) else { return };
+        let Some(state) = self.peers.get_mut(&peer).filter(|state| state.compares(now)) else { return };
         if state.busy(now) {
-            state.digest_at = now.plus(Millis(DIGEST_AGAIN_MS));
+            state.wait_to_compare(now);
             return;
         }
         state.begin_comparison(now);

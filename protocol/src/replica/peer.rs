@@ -134,6 +134,8 @@ pub(super) struct Peer {
     pub gathered: BTreeSet<DocId>,
     pub gathered_until: Option<Millis>,
     pub digest_at: Millis,
+    /// True if a comparison was to begin and waits for what is on its way: it begins once all of that has come.
+    digest_waits: bool,
     /// Until when a comparison may wait for what is on its way.
     pub busy_until: Millis,
     /// Comparisons begun since the last equal one.
@@ -164,6 +166,7 @@ impl Peer {
             gathered_until: None,
             // After what is due was offered.
             digest_at: now.plus(Millis(1)),
+            digest_waits: false,
             busy_until: now.plus(Millis(DIGEST_INTERVAL_MS)),
             unequal: 0,
             walk_again_at: now.plus(Millis(DIGEST_INTERVAL_MS)),
@@ -246,9 +249,21 @@ impl Peer {
         now < self.busy_until && !(self.offers.is_empty() && self.asked.is_empty())
     }
 
+    /// True if it is time for a comparison, or one has waited long enough.
+    pub fn compares(&self, now: Millis) -> bool {
+        self.digest_at <= now || (self.digest_waits && !self.busy(now))
+    }
+
+    /// Puts a comparison off until nothing is on its way any more.
+    pub fn wait_to_compare(&mut self, now: Millis) {
+        self.digest_waits = true;
+        self.digest_at = now.plus(Millis(DIGEST_AGAIN_MS));
+    }
+
     /// A comparison begins: the next one comes soon if this one finds a difference, and later each time
     /// that it does.
     pub fn begin_comparison(&mut self, now: Millis) {
+        self.digest_waits = false;
         let wait = DIGEST_AGAIN_MS << self.unequal.min(5);
         self.digest_at = now.plus(Millis(wait.min(DIGEST_INTERVAL_MS)));
         self.unequal = self.unequal.saturating_add(1);
@@ -263,6 +278,7 @@ impl Peer {
     /// A comparison found no difference.
     pub fn found_equal(&mut self, now: Millis) {
         self.unequal = 0;
+        self.digest_waits = false;
         self.digest_at = now.plus(Millis(DIGEST_INTERVAL_MS));
         self.busy_until = self.digest_at;
     }

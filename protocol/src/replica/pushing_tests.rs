@@ -106,3 +106,19 @@ fn who_may_lack_more_or_have_it_from_somebody_else_is_told_and_asks() {
     (0..steps).for_each(|_| _ = bench.store_own(Some(doc), step(), Vec::new()));
     told(bench, doc, "it is much");
 }
+
+#[test]
+fn comparison_that_waited_for_what_is_due_begins_as_soon_as_that_is_confirmed() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    let docs =
+        [1, 2].map(|n| bench.store_own(None, incident(&federation, 0, &[1], n), Vec::new()).header().doc);
+    assert_eq!(bench.connect(1).len(), docs.len());
+    let compares =
+        |sent: &[Sent]| sent.iter().any(|(_, _, m)| matches!(m, Message::DigestRoot(root) if root.asks));
+    assert!(!compares(&bench.pass(2)), "what differs is on its way");
+    let confirm = docs.map(|doc| have(doc, &bench.heads(&doc), false));
+    assert!(!compares(&bench.say(1, confirm[0].clone())), "and some of it still is");
+    assert!(compares(&bench.say(1, confirm[1].clone())), "now it proves something");
+    assert!(!compares(&bench.pass(2)), "once");
+}
