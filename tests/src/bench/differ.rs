@@ -65,13 +65,13 @@ async fn once(folder: &Path, size: usize) -> anyhow::Result<Figures> {
     let mut two = Two::in_folder(folder).await?;
     two.cluster.restart(SAN_JOAQUIN).await;
     two.proven(size).await?;
-    two.cluster.kill(SAN_JOAQUIN).await;
+    two.send_away().await?;
 
     // W3: what is due is known.
     let (changed, small_envelope_bytes) = change(&two, size).await?;
     let small = two.come_back(changed).await?;
     two.proven(size).await?;
-    two.cluster.kill(SAN_JOAQUIN).await;
+    two.send_away().await?;
 
     // W3a: nothing differs.
     let (bytes, work) = (two.cluster.carried_bytes(), usage(two.cluster[SAN_MIGUEL].process_number())?);
@@ -79,7 +79,7 @@ async fn once(folder: &Path, size: usize) -> anyhow::Result<Figures> {
     let equal_ms = two.proven(size).await?;
     let after = usage(two.cluster[SAN_MIGUEL].process_number())?;
     let equal_bytes = count(usize::try_from(two.cluster.carried_bytes() - bytes)?);
-    two.cluster.kill(SAN_JOAQUIN).await;
+    two.send_away().await?;
 
     // W3b: what is due is forgotten at both ends.
     let (changed, lost_envelope_bytes) = change(&two, size).await?;

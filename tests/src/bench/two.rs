@@ -23,6 +23,9 @@ pub struct Two {
     pub cluster: Cluster,
     /// At the first one's desk.
     pub operator: Person,
+    /// When the connection was made that ended last, in ms: the first one notices late that the other was killed,
+    /// and would go on telling of that connection.
+    ended_ms: u64,
 }
 
 /// What a return cost.
@@ -40,13 +43,13 @@ impl Two {
         let mut cluster = laid::found(folder, Held::ByBoth, Wires::Relayed).await;
         cluster.restart(SAN_MIGUEL).await;
         let operator = cluster[SAN_MIGUEL].operator().await;
-        Ok(Two { cluster, operator })
+        Ok(Two { cluster, operator, ended_ms: 0 })
     }
 
     /// A running pair.
     pub async fn of(cluster: Cluster) -> Two {
         let operator = cluster[SAN_MIGUEL].operator().await;
-        Two { cluster, operator }
+        Two { cluster, operator, ended_ms: 0 }
     }
 
     /// Ends both and fails unless an equal digest has proven both in step, both hold so many incidents
@@ -77,6 +80,13 @@ impl Two {
     pub async fn restart_first(&mut self) {
         self.cluster.restart(SAN_MIGUEL).await;
         self.operator = self.cluster[SAN_MIGUEL].same(&self.operator);
+    }
+
+    /// Kills the other one.
+    pub async fn send_away(&mut self) -> anyhow::Result<()> {
+        self.ended_ms = self.peer().await?.connected_ms;
+        self.cluster.kill(SAN_JOAQUIN).await;
+        Ok(())
     }
 
     /// Starts the node that was away and waits until it has stored so many envelopes of incidents more
@@ -120,9 +130,11 @@ impl Two {
         let peers = peers.as_array().map(Vec::as_slice).unwrap_or_default();
         let peer = peers.iter().find(|peer| peer.get("id").and_then(|id| id.as_str()) == Some(name));
         let number = |field: &str| peer?.get(field)?.as_u64();
+        let connected_ms = number("since_ms").ok_or_else(|| anyhow::anyhow!("the peer is not listed"))?;
+        let connected = peer.and_then(|peer| peer.get("state")?.as_str()) == Some("connected");
         Ok(Peer {
-            connected: peer.and_then(|peer| peer.get("state")?.as_str()) == Some("connected"),
-            connected_ms: number("since_ms").ok_or_else(|| anyhow::anyhow!("the peer is not listed"))?,
+            connected: connected && connected_ms > self.ended_ms,
+            connected_ms,
             proven_ms: number("in_step_ms"),
             due: number("due").unwrap_or_default(),
             shared: number("shared_documents").unwrap_or_default(),
