@@ -141,13 +141,15 @@ impl Reader<'_> {
         let Some((lat, lon)) = row.place.map(protocol::operation::Point::degrees) else { return Ok(found) };
         let high = near_m / 111_000.0;
         let wide = high / lat.to_radians().cos().abs().max(0.01);
+        // A cross join is done in the order that is written: the index by place would go through everything that
+        // was ever reported around there.
         let sql = format!(
             "SELECT {COLUMNS} FROM (
                 SELECT doc FROM (SELECT doc FROM incident WHERE opened_ms BETWEEN ?1 AND ?2
                     ORDER BY opened_ms DESC LIMIT ?8)
                 UNION SELECT doc FROM (SELECT doc FROM incident WHERE opened_ms BETWEEN ?2 AND ?3
                     ORDER BY opened_ms LIMIT ?8)
-             ) AS near JOIN incident ON incident.doc = near.doc
+             ) AS near CROSS JOIN incident ON incident.doc = near.doc
              JOIN audience AS part ON part.doc = incident.doc AND part.member = ?9 AND part.full
              LEFT JOIN arrival ON arrival.doc = incident.doc
              WHERE incident.doc <> ?10 AND incident.lat BETWEEN ?4 AND ?5 AND incident.lon BETWEEN ?6 AND ?7
