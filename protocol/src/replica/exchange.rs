@@ -149,9 +149,10 @@ impl Replica {
         let ahead = self.loaded.ahead(doc, shelf, &self.rosters);
         let talk = self.peers.get(&peer).and_then(|state| state.known_talk(doc));
         let mut held: BTreeSet<EnvelopeId> = talk.map(|talk| talk.sent.clone()).unwrap_or_default();
+        // What was let go is not here: an honest author may have built on part of it since.
+        let waits = |id: &EnvelopeId| !mine && self.parking.has(peer, id);
+        held.retain(|id| ahead.contains(id) || ahead.proof(id).is_some() || waits(id));
         if mine {
-            // What was let go is not here: an honest author may have built on part of it since.
-            held.retain(|id| ahead.contains(id) || ahead.proof(id).is_some());
             held.extend(ahead.heads().into_iter().take(HEADS_MAX / 2));
             let room = HELD_IDS_MAX.saturating_sub(held.len());
             held.extend(ahead.tips().into_iter().take(room));

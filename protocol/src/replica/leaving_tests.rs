@@ -158,6 +158,27 @@ fn who_is_out_by_a_proof_and_tells_of_another_is_shown_the_one_that_it_lacks() {
 }
 
 #[test]
+fn who_is_out_by_a_proof_asks_again_for_what_it_let_go_once_an_honest_author_has_built_on_it() {
+    let case = let_in();
+    let doc = case.doc();
+    let mut scribe = Scribe::new(&case.federation);
+    scribe.document = Document::from_log(case.believes.clone()).unwrap();
+    let later = scribe.write(0, step()).unwrap();
+    let honest = scribe.write(1, Operation::Note { by: somebody(1) }).unwrap();
+    let mut out = case.bench(2, &[0, 1]);
+    out.say(0, body(&case.believes));
+    out.say(0, body(std::slice::from_ref(&case.fork)));
+    // Member 1, which knows of no proof, tells of one more word of the equivocator: that is let go.
+    out.say(1, have(doc, &[later.id()], true));
+    out.say(1, answer(std::slice::from_ref(&later)));
+    assert!(!out.disk.documents[&doc].contains(&later.id()));
+    let sent = out.say(1, have(doc, &[honest.id()], true));
+    let asked = sent.iter().find_map(|(_, _, m)| if let Message::Want(want) = m { Some(want) } else { None });
+    let asked = asked.expect("it asks for what is new");
+    assert!(!asked.held.contains(&later.id()), "what it let go is not here: {asked:?}");
+}
+
+#[test]
 fn who_is_out_by_a_retire_is_shown_it_with_what_it_had_seen_and_stores_it() {
     let federation = Arc::new(Federation::new(3));
     let precinct = federation.precinct();

@@ -259,7 +259,12 @@ impl Parking {
 
     /// True if the same is parked that the same peer sent.
     pub fn holds(&self, parked: &Parked) -> bool {
-        self.slots.contains_key(&(parked.peer, parked.id))
+        self.has(parked.peer, &parked.id)
+    }
+
+    /// True if an envelope is parked that this peer sent.
+    pub fn has(&self, peer: MemberId, id: &EnvelopeId) -> bool {
+        self.slots.contains_key(&(peer, *id))
     }
 
     /// How many are parked, and their bytes.
