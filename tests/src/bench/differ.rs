@@ -90,6 +90,9 @@ async fn once(folder: &Path, size: usize) -> anyhow::Result<Figures> {
     two.restart_first().await;
     let lost = two.come_back(changed).await?;
     two.prove_equal(size).await?;
+    // Ended before the next run begins in the same folder.
+    two.send_away().await?;
+    two.cluster.kill(SAN_MIGUEL).await;
     Ok(Figures {
         small_ms: small.stored_ms,
         small_bytes: small.bytes,
