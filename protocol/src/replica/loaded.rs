@@ -1,7 +1,7 @@
 //! Documents in memory: what is committed, what is admitted and on its way into the store, and nothing
 //! that neither is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Arrival, Shelf};
@@ -193,15 +193,9 @@ impl Loaded {
         batch
     }
 
-    /// Forgets what was to be stored; gives everybody whose envelopes those were.
-    pub fn failed(&mut self, doc: &DocId) -> BTreeSet<MemberId> {
-        let Some(entry) = self.entries.remove(doc) else { return BTreeSet::new() };
-        let lost = entry.storing.into_iter().chain([entry.waiting]);
-        let senders = |batch: Batch| {
-            let proved = if batch.proofs.is_empty() { BTreeMap::new() } else { batch.owed };
-            batch.envelopes.into_iter().map(|arrival| arrival.from).chain(proved.into_keys())
-        };
-        lost.flat_map(senders).collect()
+    /// Forgets what was to be stored.
+    pub fn failed(&mut self, doc: &DocId) {
+        self.entries.remove(doc);
     }
 
     /// Forgets what documents say, after the roster changed.

@@ -63,11 +63,9 @@ impl Replica {
     }
 
     pub(super) fn handle_store_failed(&mut self, doc: DocId) {
-        for peer in self.loaded.failed(&doc) {
-            if let Some(state) = self.peers.get_mut(&peer) {
-                state.forget_sent(&doc);
-            }
-        }
+        self.loaded.failed(&doc);
+        // Of everybody: what several had sent is stored for the first of them.
+        self.peers.values_mut().for_each(|state| state.forget_sent(&doc));
     }
 
     fn settle(&mut self, doc: DocId, commit: &Commit<'_>, shelf: &dyn Shelf) {

@@ -93,6 +93,22 @@ fn store_that_failed_is_forgotten_and_taken_again() {
 }
 
 #[test]
+fn store_that_failed_is_taken_again_also_of_whoever_had_sent_the_same_second() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 1);
+    [0, 3].into_iter().for_each(|n| _ = bench.connect(n));
+    let doc = document(&federation, 0, &[1], 1);
+    let id = doc[0].header().doc;
+    for from in [0, 3] {
+        let input = bench.message(from, body(&doc));
+        bench.hand(input);
+    }
+    bench.hand(Input::StoreFailed { doc: id });
+    let sent = bench.say(3, have(id, &[doc[1].id()], true));
+    assert_eq!(wants(&sent), [(federation.id(3), vec![doc[1].id()], vec![])]);
+}
+
+#[test]
 fn unknown_heads_are_wanted_once_a_peer_with_what_is_held() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 1);
