@@ -12,8 +12,8 @@ use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
 use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, RULES_VERSION};
-use protocol::ids::{DocId, Incarnation, MemberId, Millis};
-use protocol::roster::{Roster, RosterChain};
+use protocol::ids::{DocId, MemberId, Millis};
+use protocol::roster::RosterChain;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tokio::sync::{broadcast, watch};
@@ -33,6 +33,7 @@ mod erasure;
 mod events;
 mod fault;
 mod figures;
+mod hand;
 mod held;
 mod incidents;
 mod keys;
@@ -153,22 +154,6 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn rosters(&self) -> Arc<RosterChain> {
         self.rosters.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What this node signs with under this roster; none if it holds no active key.
-    pub(crate) fn hand(&self, roster: &Roster, incarnation: Incarnation) -> Option<Hand> {
-        let held = self.own_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Hand::under(roster, self.member, &held, incarnation)
-    }
-
-    /// What this node begins a document with, and the roster that its genesis names.
-    pub(crate) fn hand_to_begin<'a>(
-        &self,
-        rosters: &'a RosterChain,
-        incarnation: Incarnation,
-    ) -> Option<(Hand, &'a Roster)> {
-        let held = self.own_keys.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Hand::to_begin(rosters, self.member, &held, incarnation, self.rules)
     }
 }
 
@@ -396,19 +381,6 @@ impl Store {
     #[must_use]
     pub fn calendar(&self) -> &Calendar {
         &self.inner.shared.calendar
-    }
-
-    /// Every envelope key that this node holds from now on: read from its folder before a roster that may
-    /// name a new one is put in force.
-    pub fn set_own_keys(&self, keys: Vec<SigningKey>) {
-        *self.inner.shared.own_keys.write().unwrap_or_else(PoisonError::into_inner) = keys.into();
-    }
-
-    /// What this node signs with under the newest roster, as its `incarnation`; none if it holds no active
-    /// key.
-    #[must_use]
-    pub fn hand(&self, incarnation: Incarnation) -> Option<Hand> {
-        self.inner.shared.hand(self.rosters().head(), incarnation)
     }
 
     /// Puts a newer roster chain in force and brings everything that hangs on it up to date, a few
