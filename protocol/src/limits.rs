@@ -120,6 +120,9 @@ pub const OFFERS_IN_FLIGHT_MAX: usize = 256;
 /// What is sent of one due document without being asked for, in bytes with its small blobs: all that is offered to
 /// one peer at once then fits its lane many times over. More: the peer is told of it, and asks.
 pub const PUSHED_BYTES_MAX: usize = 8 * 1024;
+/// Due documents of which something is sent unasked over one connection. More: the peer is told of them, and asks;
+/// who reads what it asked for is slowed by nothing, and what it did not ask for is paid for by who sent it.
+pub const PUSHED_DOCUMENTS_MAX: usize = OFFERS_IN_FLIGHT_MAX;
 /// An offered document that was not confirmed gives its place to the next one after this long, in ms.
 pub const OFFER_TIMEOUT_MS: u64 = 10_000;
 /// Rejected envelopes remembered until the store shows them as rejected. More: the oldest goes.

@@ -129,6 +129,8 @@ pub(super) struct Peer {
     pub asked: BTreeMap<DocId, Asked>,
     /// Documents offered and not confirmed, with when.
     pub offers: BTreeMap<DocId, Millis>,
+    /// Documents of which what is due was sent unasked.
+    pub pushed: usize,
     pub sweep: Sweep,
     /// Documents whose `have` is gathered, and until when.
     pub gathered: BTreeSet<DocId>,
@@ -161,6 +163,7 @@ impl Peer {
             assembly: Assembly::default(),
             asked: BTreeMap::new(),
             offers: BTreeMap::new(),
+            pushed: 0,
             sweep: Sweep::After(None),
             gathered: BTreeSet::new(),
             gathered_until: None,

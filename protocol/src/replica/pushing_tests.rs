@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bench::*;
 use super::*;
 use crate::fixture::Federation;
-use crate::limits::{DIGEST_INTERVAL_MS, OFFER_TIMEOUT_MS, PUSHED_BYTES_MAX};
+use crate::limits::{DIGEST_INTERVAL_MS, OFFER_TIMEOUT_MS, PUSHED_BYTES_MAX, PUSHED_DOCUMENTS_MAX};
 
 /// Two municipal nodes (0, 1), a third (2), the precinct (3), the national node (4).
 fn federation() -> Arc<Federation> {
@@ -105,6 +105,24 @@ fn who_may_lack_more_or_have_it_from_somebody_else_is_told_and_asks() {
     let steps = PUSHED_BYTES_MAX / 200;
     (0..steps).for_each(|_| _ = bench.store_own(Some(doc), step(), Vec::new()));
     told(bench, doc, "it is much");
+}
+
+#[test]
+fn who_lacks_many_documents_is_told_of_them_and_asks() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    let many = (0..PUSHED_DOCUMENTS_MAX as u64 + 2).map(|n| incident(&federation, 0, &[1], n));
+    let docs: Vec<DocId> =
+        many.map(|operation| bench.store_own(None, operation, Vec::new()).header().doc).collect();
+    let mut sent = said(bench.connect(1));
+    assert_eq!(sent.len(), PUSHED_DOCUMENTS_MAX, "as many as are offered at once");
+    assert!(sent.iter().all(|message| matches!(message, Message::Body(_))));
+    for doc in &docs {
+        let heads = bench.heads(doc);
+        sent.extend(said(bench.say(1, have(*doc, &heads, false))));
+    }
+    let told = sent.iter().filter(|message| matches!(message, Message::Have(have) if have.asks)).count();
+    assert_eq!(told, 2, "and it asks for the rest");
 }
 
 #[test]

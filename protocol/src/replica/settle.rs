@@ -10,7 +10,7 @@ use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::envelope::AdmittedEnvelope;
 use crate::ids::{DocId, EnvelopeId, MemberId, Millis};
-use crate::limits::{HAVE_GATHER_MS, PUSHED_BYTES_MAX};
+use crate::limits::{HAVE_GATHER_MS, PUSHED_BYTES_MAX, PUSHED_DOCUMENTS_MAX};
 use crate::message::{Item, Items, Lane, Message};
 use crate::roster::RosterChain;
 
@@ -125,7 +125,8 @@ impl Replica {
 
     /// To a peer that was away: what this node itself wrote since the peer had confirmed all of the document, and
     /// which the peer therefore lacks and need not ask for. False if it is not known what the peer lacks, if
-    /// somebody else wrote of it, if it is much, or if the peer was sent it on this connection and did not confirm.
+    /// somebody else wrote of it, if it is much or there was much before it, or if the peer was sent it on this
+    /// connection and did not confirm.
     pub(super) fn push_due(
         &mut self,
         peer: MemberId,
@@ -134,8 +135,9 @@ impl Replica {
         lane: Lane,
         shelf: &dyn Shelf,
     ) -> bool {
-        let talk = self.peers.get(&peer).and_then(|state| state.known_talk(&row.doc));
-        if talk.is_some_and(|talk| talk.pushed) {
+        let Some(state) = self.peers.get(&peer) else { return false };
+        let before = state.known_talk(&row.doc).is_some_and(|talk| talk.pushed);
+        if before || state.pushed >= PUSHED_DOCUMENTS_MAX {
             return false;
         }
         let ids = shelf.added(&row.doc, row.since);
@@ -148,6 +150,7 @@ impl Replica {
         }
         if let Some(state) = self.peers.get_mut(&peer) {
             state.talk(row.doc).pushed = true;
+            state.pushed += 1;
         }
         while !items.is_empty() {
             self.send(peer, lane, Message::Body(Items::fill(row.doc, &mut items)));
