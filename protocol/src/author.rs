@@ -63,8 +63,8 @@ impl Hand {
     }
 
     /// What a document is begun with, and the roster that its genesis names: the newest one with rules up to
-    /// `rules`; where that lists no key that is held as active, the last one that does. No alert waits for
-    /// new keys of a node whose own were all revoked.
+    /// `rules` that lists a key that is held as active. No alert waits for new keys of a node whose own were
+    /// all revoked.
     #[must_use]
     pub fn to_begin<'a>(
         rosters: &'a RosterChain,
@@ -75,8 +75,7 @@ impl Hand {
     ) -> Option<(Hand, &'a Roster)> {
         let under = |roster: &Roster| Hand::under(roster, member, held, incarnation);
         let fits = |roster: &Roster| roster.rules_version <= rules && under(roster).is_some();
-        let newest = Some(rosters.newest_under(rules)).filter(|newest| under(newest).is_some());
-        let named = newest.or_else(|| rosters.newest_that(fits))?;
+        let named = rosters.newest_that(fits)?;
         Some((under(named)?, named))
     }
 }

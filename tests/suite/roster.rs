@@ -212,7 +212,11 @@ async fn an_expelled_members_connections_are_closed_within_five_seconds_everywhe
     let _said = cluster[SAN_JOAQUIN].cuadra(&["join", office.file()]);
     all_have(&cluster, &[SAN_JOAQUIN], 2).await;
     let raised = resident.raise("robbery", BORDER_OF_SAN_JOAQUIN, "After it was expelled").await;
-    theirs.wait_for_incident(raised["id"].as_str().expect("an id")).await;
+    let id = raised["id"].as_str().expect("an id");
+    theirs.wait_for_incident(id).await;
+    // Nobody was faster: the desk is told that its node waits.
+    let claim = theirs.post(&format!("/api/v1/incidents/{id}/claim"), &serde_json::json!({})).await;
+    assert_eq!((claim.status, claim.json()["code"].as_str()), (409, Some("locked")), "{}", claim.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]

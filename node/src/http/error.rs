@@ -1,6 +1,7 @@
 //! The one place that picks status codes. A person gets a short sentence in their language: what
 //! happened, what it means for their alert, what to do now. The log gets the whole chain of causes.
 
+use protocol::admission::Refusal;
 use protocol::author::SealError;
 use std::error::Error;
 use std::fmt::Write as _;
@@ -230,7 +231,11 @@ impl From<ActError> for Problem {
             ActError::SecondPerson => Self::new(Code::SecondPerson),
             ActError::Field(field) => Fault { field, why: Why::Wrong }.into(),
             ActError::Rules(
-                SealError::Locked(_) | SealError::Proven | SealError::Behind | SealError::Generations,
+                SealError::Locked(_)
+                | SealError::Proven
+                | SealError::Behind
+                | SealError::Generations
+                | SealError::Refused(Refusal::Key),
             ) => Self::because(Code::Locked, error),
             ActError::Rules(SealError::Refused(_) | SealError::TooLarge | SealError::NoDocument) => {
                 Self::because(Code::NotNow, error)
