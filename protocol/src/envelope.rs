@@ -6,14 +6,13 @@
 
 use std::sync::Arc;
 
-use ed25519_dalek::{Signature, VerifyingKey};
-
 use crate::ids::{
     BlobId, DocId, EnvelopeId, FederationId, Incarnation, KeyIndex, MemberId, Millis, RosterHash, Seq, sha256,
 };
 use crate::limits::{BLOBS_MAX, ENVELOPE_BYTES_MAX, OPERATION_BYTES_MAX, PARENTS_MAX, SIGNATURE_BYTES_MAX};
 use crate::operation::{Operation, doc_id_of, read_blob_ref};
 use crate::roster::{KeyPurpose, RosterChain};
+use crate::strict::verifies;
 use crate::wire::{Reader, WireError, Writer};
 
 /// Domain of an envelope's signature and id.
@@ -307,9 +306,7 @@ pub(crate) struct Signed<'a> {
 
 /// True if the signature holds under the key: strict Ed25519, so that every node agrees.
 pub(crate) fn strictly(signed: &Signed<'_>) -> bool {
-    let Ok(key) = VerifyingKey::from_bytes(signed.public) else { return false };
-    let Ok(signature) = Signature::from_slice(signed.signature) else { return false };
-    key.verify_strict(&signed.header.sig_input(), &signature).is_ok()
+    verifies(signed.public, &signed.header.sig_input(), signed.signature)
 }
 
 /// An envelope whose signature and operation hash hold. It can be judged; it is not judged yet.

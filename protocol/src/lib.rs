@@ -27,6 +27,7 @@ pub mod replica;
 pub mod roster;
 #[cfg(any(test, feature = "sim"))]
 pub mod sim;
+mod strict;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod targets;
 pub mod wire;

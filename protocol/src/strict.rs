@@ -1,0 +1,164 @@
+//! Strict Ed25519: the verdict of `verify_strict`, without working out for every envelope what is known.
+//!
+//! `verify_strict` turns the signature's first half, R, into a point for one reason: to refuse one of small
+//! order. What it then compares is R's bytes with the bytes of a point that it computed, and those are always
+//! the canonical ones. So an R of small order that could pass is one of eight strings of bytes, and comparing
+//! with these says the same in four fifths of the time. (The curve: RFC 8032, section 5.1; how verifiers differ:
+//! Chalkias, Garillot, Nikolaenko, "Taming the many EdDSAs", 2020.)
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use curve25519_dalek::constants::EIGHT_TORSION;
+use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
+
+/// Keys that a thread keeps as points. More: it begins anew.
+const POINTS_KEPT_MAX: usize = 1_024;
+
+/// The points of small order, as bytes.
+static SMALL_ORDER: LazyLock<[[u8; 32]; 8]> =
+    LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().to_bytes()));
+
+thread_local! {
+    /// Keys that this thread saw, each as the point that its bytes are; none for bytes that are no key, or one
+    /// under which anything can be signed.
+    static POINTS: RefCell<BTreeMap<[u8; 32], Option<VerifyingKey>>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// True if the signature over `message` holds under the key, strictly.
+pub(crate) fn verifies(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
+    let Some(key) = point_of(public) else { return false };
+    let Ok(signature) = Signature::from_slice(signature) else { return false };
+    !SMALL_ORDER.contains(signature.r_bytes()) && key.verify(message, &signature).is_ok()
+}
+
+fn point_of(public: &[u8; 32]) -> Option<VerifyingKey> {
+    POINTS.with_borrow_mut(|points| {
+        if let Some(known) = points.get(public) {
+            return *known;
+        }
+        if points.len() >= POINTS_KEPT_MAX {
+            points.clear();
+        }
+        let point = VerifyingKey::from_bytes(public).ok().filter(|key| !key.is_weak());
+        points.insert(*public, point);
+        point
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
+    use curve25519_dalek::scalar::Scalar;
+    use ed25519_dalek::{Signer as _, SigningKey};
+    use sha2::{Digest as _, Sha512};
+
+    use super::*;
+
+    /// What the library's own strict verification says.
+    fn library(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+        let Ok(key) = VerifyingKey::from_bytes(public) else { return false };
+        key.verify_strict(message, &Signature::from_bytes(signature)).is_ok()
+    }
+
+    /// What a verifier says that is not strict.
+    fn lax(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
+        let Ok(key) = VerifyingKey::from_bytes(public) else { return false };
+        key.verify(message, &Signature::from_bytes(signature)).is_ok()
+    }
+
+    /// A signature by `secret` under the key `public`, with this R, whose part of large order is `r` times the base.
+    fn forged(secret: Scalar, public: &[u8; 32], r: Scalar, first: [u8; 32], message: &[u8]) -> [u8; 64] {
+        let hash = Sha512::new().chain_update(first).chain_update(public).chain_update(message).finalize();
+        let challenge = Scalar::from_bytes_mod_order_wide(&hash.into());
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(&first);
+        signature[32..].copy_from_slice((r + challenge * secret).as_bytes());
+        signature
+    }
+
+    #[test]
+    fn an_honest_signature_holds_and_no_changed_one_does() {
+        let key = SigningKey::from_bytes(&[7; 32]);
+        let public = key.verifying_key().to_bytes();
+        let message = b"an alert in La Pintana";
+        let signature = key.sign(message).to_bytes();
+        assert!(verifies(&public, message, &signature));
+        for bit in 0..512 {
+            let mut changed = signature;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(!verifies(&public, message, &changed), "bit {bit} of the signature");
+        }
+        for bit in 0..256 {
+            let mut other = public;
+            other[bit / 8] ^= 1 << (bit % 8);
+            assert!(!verifies(&other, message, &signature), "bit {bit} of the key");
+        }
+        assert!(!verifies(&public, &message[1..], &signature));
+        assert!(!verifies(&public, message, &signature[1..]));
+    }
+
+    #[test]
+    fn keys_and_first_halves_of_small_and_mixed_order_are_judged_as_the_library_does() {
+        let secret = Scalar::from_bytes_mod_order([5; 32]);
+        let (mut held, mut strict_alone) = (0, 0);
+        for torsion in EIGHT_TORSION {
+            for key in [EdwardsPoint::mul_base(&secret) + torsion, torsion] {
+                let public = key.compress().to_bytes();
+                for (part, r) in EIGHT_TORSION.into_iter().flat_map(|part| [(part, 0_u8), (part, 77)]) {
+                    let r = Scalar::from(r);
+                    let first = (EdwardsPoint::mul_base(&r) + part).compress().to_bytes();
+                    for message in 0..16_u8 {
+                        let signature = forged(secret, &public, r, first, &[message]);
+                        let verdict = verifies(&public, &[message], &signature);
+                        assert_eq!(verdict, library(&public, &[message], &signature));
+                        held += usize::from(verdict);
+                        strict_alone += usize::from(!verdict && lax(&public, &[message], &signature));
+                    }
+                }
+            }
+        }
+        assert!(held > 0, "some hold");
+        assert!(strict_alone > 0, "some are refused for their small order alone");
+    }
+
+    #[test]
+    fn bytes_that_are_not_canonical_are_judged_as_the_library_does() {
+        let key = SigningKey::from_bytes(&[3; 32]);
+        let public = key.verifying_key().to_bytes();
+        // The identity written as p + 1, and with the sign of a zero.
+        let (mut field, mut sign) = ([0xff; 32], EIGHT_TORSION[0].compress().to_bytes());
+        (field[0], field[31], sign[31]) = (0xee, 0x7f, sign[31] | 0x80);
+        for odd in [field, sign] {
+            assert!(CompressedEdwardsY(odd).decompress().is_some(), "it can be read as a point");
+            let signature = forged(Scalar::ZERO, &odd, Scalar::ZERO, odd, b"x");
+            assert_eq!(verifies(&odd, b"x", &signature), library(&odd, b"x", &signature));
+            let secret = key.to_scalar();
+            let signature = forged(secret, &public, Scalar::ZERO, odd, b"x");
+            assert_eq!(verifies(&public, b"x", &signature), library(&public, b"x", &signature));
+        }
+        // The second half plus the order of the base: the same number, written otherwise.
+        let mut malleable = key.sign(b"x").to_bytes();
+        let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+        let mut carry = 0_u16;
+        for (byte, add) in malleable[32..].iter_mut().zip(order) {
+            carry += u16::from(*byte) + u16::from(add);
+            *byte = u8::try_from(carry & 0xff).unwrap();
+            carry >>= 8;
+        }
+        assert!(!verifies(&public, b"x", &malleable));
+        assert!(!library(&public, b"x", &malleable));
+    }
+
+    #[test]
+    fn more_keys_than_are_kept_are_all_judged() {
+        for n in 0..=u32::try_from(POINTS_KEPT_MAX).unwrap() {
+            let mut seed = [1; 32];
+            seed[..4].copy_from_slice(&n.to_le_bytes());
+            let key = SigningKey::from_bytes(&seed);
+            assert!(verifies(key.verifying_key().as_bytes(), b"x", &key.sign(b"x").to_bytes()));
+        }
+        POINTS.with_borrow(|points| assert_eq!(points.len(), 1));
+    }
+}
