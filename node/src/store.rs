@@ -78,6 +78,7 @@ use ballast::{BALLAST, free_bytes, lay_ballast};
 use checkpoint::Checkpoints;
 use limits::{
     BUSY_MS_MAX, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES, WAL_PAGES,
+    WRITER_CACHE_KIB,
 };
 use reader::{Pair, Readers};
 use seal::Key;
@@ -221,7 +222,7 @@ impl Store {
         let pages_max = pages_max.or_else(|| std::env::var(PAGES_MAX_VARIABLE).ok()?.parse().ok());
         let blobs = folder.join("blobs");
         make_folders(&[&folder, &blobs])?;
-        let mut pair = connect(&folder)?;
+        let mut pair = connect_writer(&folder)?;
         schema::migrate_node(&mut pair.db)?;
         schema::migrate_keys(&mut pair.keys)?;
         let beside = Beside::start(&folder, &mut pair.db)?;
@@ -260,6 +261,7 @@ impl Store {
             commits: commits.clone(),
             fatal: fatal_tx,
             ballast,
+            checkpoints: beside.checkpoints.clone(),
             group: tx::Effects::default(),
             job: tx::Effects::default(),
             #[cfg(test)]
@@ -551,6 +553,12 @@ fn empty_logs(folder: &Path) -> Result<(), WriteError> {
         }
     }
     Ok(())
+}
+
+fn connect_writer(folder: &Path) -> Result<Pair, OpenError> {
+    let pair = connect(folder)?;
+    pair.db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    Ok(pair)
 }
 
 fn connect_reader(folder: &Path) -> Result<Pair, OpenError> {

@@ -31,29 +31,41 @@ use crate::store::tx::Tx;
 #[derive(Default)]
 pub(super) struct Cache {
     held: BTreeMap<DocId, (u64, Arc<Document>)>,
+    /// The same by when they were put, the one unused longest first.
+    by_tick: BTreeMap<u64, DocId>,
     tick: u64,
 }
 
 impl Cache {
     pub(super) fn clear(&mut self) {
         self.held.clear();
+        self.by_tick.clear();
     }
     pub(super) fn forget(&mut self, doc: DocId) {
-        self.held.remove(&doc);
+        self.remove(doc);
     }
     /// A document that is to be changed. Whoever reads it as committed keeps a copy of their own.
     fn take(&mut self, doc: DocId) -> Option<Document> {
-        self.held.remove(&doc).map(|(_, document)| Arc::unwrap_or_clone(document))
+        self.remove(doc).map(Arc::unwrap_or_clone)
+    }
+    fn remove(&mut self, doc: DocId) -> Option<Arc<Document>> {
+        let (tick, document) = self.held.remove(&doc)?;
+        self.by_tick.remove(&tick);
+        Some(document)
     }
     fn put(&mut self, doc: DocId, document: Document) {
         self.put_shared(doc, Arc::new(document));
     }
     fn put_shared(&mut self, doc: DocId, document: Arc<Document>) {
         self.tick += 1;
-        self.held.insert(doc, (self.tick, document));
-        if self.held.len() > DOCUMENTS_CACHED_MAX {
-            let oldest = self.held.iter().min_by_key(|(_, (tick, _))| *tick).map(|(doc, _)| *doc);
-            oldest.and_then(|doc| self.held.remove(&doc));
+        if let Some((before, _)) = self.held.insert(doc, (self.tick, document)) {
+            self.by_tick.remove(&before);
+        }
+        self.by_tick.insert(self.tick, doc);
+        if self.held.len() > DOCUMENTS_CACHED_MAX
+            && let Some((_, oldest)) = self.by_tick.pop_first()
+        {
+            self.held.remove(&oldest);
         }
     }
 }

@@ -6,6 +6,8 @@ pub const QUEUE_JOBS_MAX: usize = 1_024;
 pub const GROUP_JOBS_MAX: usize = 128;
 /// Time after which no further job joins a commit, in ms. Later ones: the next commit.
 pub const GROUP_MS_MAX: u64 = 10;
+/// The same while the commit holds bulk and nothing urgent, in ms: so long an alert waits for it.
+pub const BULK_GROUP_MS_MAX: u64 = 3;
 /// Reader connections, and so reads at the same time. More: the caller waits.
 pub const READERS_MAX: usize = 6;
 /// How long SQLite waits for another process (a backup, a person with a shell), in ms. Longer: an error.
@@ -18,6 +20,9 @@ pub const EVENTS_ANSWER_MAX: usize = 1_000;
 pub const COMMITS_LAG_MAX: usize = 1_024;
 /// Documents that the writer keeps parsed. More: the one unused longest goes, and is read again.
 pub const DOCUMENTS_CACHED_MAX: usize = 512;
+/// Pages of the database that the writer keeps in memory, in KiB. More: the one unused longest is read again
+/// from the log or the database, and a large transaction is written in pieces.
+pub const WRITER_CACHE_KIB: i64 = 8 * 1024;
 /// Free disk below which photos are refused, so that the rest is left to alerts, in bytes.
 pub const RED_LINE_BYTES: u64 = 64 * 1024 * 1024;
 /// Free pages below which photos are refused, where the database has a page limit.
@@ -45,10 +50,17 @@ pub const REFUSALS_KEPT_MAX: u64 = 10_000;
 pub const READS_REMEMBERED_MAX: usize = 10_000;
 /// Pages of the write-ahead log after which they are moved into the database. More: the log grows until
 /// the last reader of them is done.
-pub const WAL_PAGES: u32 = 4_000;
-/// Pages of the write-ahead log after which a thread beside the writer moves them into the database. It falls
-/// behind: the writer does it at [`WAL_PAGES`], and what is being stored waits for that.
-pub const CHECKPOINT_PAGES: u32 = 1_000;
+pub const WAL_PAGES: u32 = 32_000;
+/// Pages of the write-ahead log after which a thread beside the writer moves them into the database: 64 MiB,
+/// so that a page that many alerts change is moved once, and few alerts meet a disk that is busy with it. It
+/// falls behind: the writer does it at [`WAL_PAGES`], and what is being stored waits for that.
+pub const CHECKPOINT_PAGES: u32 = 16_000;
+/// The same while bulk is written: so much of it that an alert in between would wait long for a disk that moves
+/// as much as above.
+pub const CHECKPOINT_PAGES_IN_BULK: u32 = 1_000;
+/// How long the writer has nothing to do before that thread moves what there is, in ms, so that a node that is
+/// started again has little log to read.
+pub const CHECKPOINT_QUIET_MS: u64 = 1_000;
 /// Documents brought up to date in one job after the roster changed. More: the next job, behind alerts.
 pub const DERIVED_AT_ONCE: usize = 32;
 /// Digits of a document's id by which hashes of what is shared with a peer are kept: 70,000 rows a peer

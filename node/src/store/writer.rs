@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::store::WriteError;
-use crate::store::limits::{GROUP_JOBS_MAX, GROUP_MS_MAX, QUEUE_JOBS_MAX};
+use crate::store::limits::{BULK_GROUP_MS_MAX, GROUP_JOBS_MAX, GROUP_MS_MAX, QUEUE_JOBS_MAX};
 use crate::store::tx::{Tx, Writing};
 
 /// How soon a job must be done.
@@ -44,7 +44,7 @@ struct Waiting {
 
 struct Queued {
     job: Box<dyn Job>,
-    urgent: bool,
+    queue: Queue,
     _room: OwnedSemaphorePermit,
 }
 
@@ -114,7 +114,7 @@ impl Queues {
                 Queue::Normal => normal,
                 Queue::Bulk => bulk,
             };
-            jobs.push_back(Queued { job, urgent: queue == Queue::Urgent, _room: room });
+            jobs.push_back(Queued { job, queue, _room: room });
         }
         self.wake.notify_one();
         true
@@ -163,7 +163,8 @@ pub(super) fn run(queues: &Queues, writing: &mut Writing) {
 /// One transaction: `first` and what else is waiting. An error is fatal to the store.
 fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result<(), WriteError> {
     let started = Instant::now();
-    let mut urgent = first.urgent;
+    let mut urgent = first.queue == Queue::Urgent;
+    let mut bulk = false;
     let mut done = Vec::new();
     let mut next = Some(first);
     let mut fault = writing.begin().err();
@@ -175,18 +176,22 @@ fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result
                 Err(error) => fault = Some(error),
             }
         }
+        bulk |= queued.queue == Queue::Bulk;
         done.push(queued);
         if undo {
             fault = run_guarded(writing, &mut done).err();
             break;
         }
-        let in_time = started.elapsed() < Duration::from_millis(GROUP_MS_MAX);
+        // With bulk alone, an alert that comes now waits for this group and its commit.
+        let most = if bulk && !urgent { BULK_GROUP_MS_MAX } else { GROUP_MS_MAX };
+        let in_time = started.elapsed() < Duration::from_millis(most);
         if fault.is_none() && done.len() < GROUP_JOBS_MAX && in_time {
             next = queues.next(false, !urgent);
-            urgent |= next.as_ref().is_some_and(|queued| queued.urgent);
+            urgent |= next.as_ref().is_some_and(|queued| queued.queue == Queue::Urgent);
         }
     }
     if fault.is_none() {
+        writing.checkpoints.expect(bulk);
         fault = writing.commit().err();
     }
     let Some(fault) = fault else {
