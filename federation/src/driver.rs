@@ -115,8 +115,9 @@ pub trait Core: Send + 'static {
     }
     /// Whether a peer may have a blob by a document that names it.
     fn may_have_blob(&mut self, now: Millis, peer: MemberId, want: &BlobWant) -> bool;
-    /// True while no more frames of peers should be taken.
-    fn congested(&self) -> bool;
+    /// True while no more frames of peers should be taken from this lane. What holds for [`Lane::Backfill`]
+    /// holds for every lane but the urgent one.
+    fn congested(&self, lane: Lane) -> bool;
     /// The next thing to carry out; called until there is none.
     fn poll_output(&mut self) -> Option<Output>;
     /// Starts anew, with nothing known of any peer: something went wrong inside it. Peers that stay
@@ -166,9 +167,8 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
             self.blob_ask(ask);
             worked = true;
         }
-        if !self.core.congested()
-            && let Some((peer, lane, frame)) = self.links.next_frame()
-        {
+        let (urgent, others) = (self.core.congested(Lane::Urgent), self.core.congested(Lane::Backfill));
+        if let Some((peer, lane, frame)) = self.links.next_frame(!urgent, !others) {
             let began = Instant::now();
             self.input(Input::Frame { peer, lane, frame });
             self.links.charge(peer, lane, began.elapsed() * self.core.fruit().factor());

@@ -244,19 +244,22 @@ impl<F> Links<F> {
 
     /// The next frame in turn: urgent ones first, peer by peer; after a run of them one turn of the
     /// other lanes, again peer by peer.
-    pub fn next_frame(&mut self) -> Option<(MemberId, Lane, F)> {
+    /// Only urgent ones, or only others, where the core has no room for both.
+    pub fn next_frame(&mut self, urgent: bool, others: bool) -> Option<(MemberId, Lane, F)> {
         if !self.muted.is_empty() {
             let now = self.clock.now();
             self.muted.retain(|_, until| *until > now);
         }
-        if self.urgent_run < URGENT_RUN_MAX
+        if urgent
+            && (self.urgent_run < URGENT_RUN_MAX || !others)
             && let Some(found) = self.next_urgent()
         {
             self.urgent_run += 1;
             return Some(found);
         }
         self.urgent_run = 0;
-        self.next_other().or_else(|| self.next_urgent())
+        let other = if others { self.next_other() } else { None };
+        if urgent { other.or_else(|| self.next_urgent()) } else { other }
     }
 
     fn next_urgent(&mut self) -> Option<(MemberId, Lane, F)> {

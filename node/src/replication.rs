@@ -184,8 +184,8 @@ impl Core for Bridge {
         served
     }
 
-    fn congested(&self) -> bool {
-        self.replica.congested() || self.in_flight.load(Ordering::Relaxed) >= WORKS_IN_FLIGHT_MAX
+    fn congested(&self, lane: Lane) -> bool {
+        self.replica.congested(lane) || self.in_flight.load(Ordering::Relaxed) >= WORKS_IN_FLIGHT_MAX
     }
 
     fn fruit(&self) -> Fruit {

@@ -117,6 +117,8 @@ pub const DIGEST_WALK_MAX: u32 = 512;
 pub const DIGESTS_UNEQUAL_MAX: u32 = 4;
 /// Documents offered to one peer and not confirmed yet. More wait their turn, urgent and newest first.
 pub const OFFERS_IN_FLIGHT_MAX: usize = 256;
+/// Room among them from which on more are offered, so that what is due is read many rows at a time.
+pub const OFFERS_AT_ONCE: usize = 32;
 /// What is sent of one due document without being asked for, in bytes with its small blobs: all that is offered to
 /// one peer at once then fits its lane many times over. More: the peer is told of it, and asks.
 pub const PUSHED_BYTES_MAX: usize = 8 * 1024;
@@ -135,10 +137,17 @@ pub const DUE_CLEARED_MAX: usize = 1_024;
 pub const TALKS_MAX: usize = 1_024;
 /// Wants to one peer that are not answered. More: not asked; the next digest finds what is missing.
 pub const WANTS_IN_FLIGHT_MAX: usize = 1_024;
-/// Documents kept loaded between messages. More: the one unused for longest is dropped and loaded again.
-pub const DOCUMENTS_LOADED_MAX: usize = 64;
-/// Documents whose envelopes wait for the store. More: nothing is taken from peers until some are in.
+/// Documents kept loaded between messages: those offered to one peer, until it has asked and confirmed. More:
+/// the one unused for longest is dropped and loaded again.
+pub const DOCUMENTS_LOADED_MAX: usize = 2 * OFFERS_IN_FLIGHT_MAX;
+/// Envelopes in them, so that long documents take no more memory than short ones. More: as above.
+pub const ENVELOPES_LOADED_MAX: usize = 8 * 1_024;
+/// Documents whose envelopes wait for the store and did not come on the urgent lane. More: no other lane is read
+/// until some are in.
 pub const STORES_IN_FLIGHT_MAX: usize = 256;
+/// Documents of which something that came on the urgent lane waits for the store. More: that lane is not read
+/// until some are in.
+pub const URGENT_STORES_IN_FLIGHT_MAX: usize = 64;
 /// Blobs being fetched from all peers. More wait until one has come.
 pub const FETCHES_MAX: usize = 64;
 /// A fetch of a blob that brought nothing is tried again after this long, in ms.

@@ -37,6 +37,7 @@ mod proofs;
 mod settle;
 mod standing;
 mod taking;
+mod timed;
 mod twin;
 
 #[cfg(test)]
@@ -79,7 +80,7 @@ use crate::digest::{Fingerprint, Place};
 use crate::document::Document;
 use crate::envelope::{AdmittedEnvelope, BlobRef, RULES_VERSION};
 use crate::ids::{BlobId, DocId, EnvelopeId, Incarnation, MemberId, Millis};
-use crate::limits::STORES_IN_FLIGHT_MAX;
+use crate::limits::{STORES_IN_FLIGHT_MAX, URGENT_STORES_IN_FLIGHT_MAX};
 use crate::message::{InlineBlob, Lane, Message, Prefix};
 use crate::operation::Operation;
 use crate::proof::Proof;
@@ -517,10 +518,12 @@ impl Replica {
         peers.chain([self.house_at]).min().unwrap_or(self.house_at)
     }
 
-    /// True while so much waits for the store that the caller should take no more messages from peers.
+    /// True while so much waits for the store that the caller should take no more messages from peers on this
+    /// lane. An alarm does not wait for what catches up, nor can alarms keep that from coming.
     #[must_use]
-    pub fn congested(&self) -> bool {
-        self.loaded.storing() >= STORES_IN_FLIGHT_MAX
+    pub fn congested(&self, lane: Lane) -> bool {
+        let most = if lane == Lane::Urgent { URGENT_STORES_IN_FLIGHT_MAX } else { STORES_IN_FLIGHT_MAX };
+        self.loaded.storing(lane) >= most
     }
 
     /// Envelopes parked, and their bytes.

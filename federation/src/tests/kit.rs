@@ -58,14 +58,15 @@ pub type Events = watch::Sender<Vec<Event>>;
 
 pub enum Command {
     Send(MemberId, Lane, Vec<u8>),
-    Congest(bool),
+    /// Takes nothing from these lanes any more.
+    Congest(&'static [Lane]),
 }
 
 /// A core that records what comes in and sends what it is told to.
 pub struct Recorder {
     events: Arc<Events>,
     may_have: Arc<Mutex<BTreeSet<(MemberId, BlobId)>>>,
-    congested: bool,
+    congested: &'static [Lane],
     out: VecDeque<Output>,
     fruit: Fruit,
 }
@@ -98,8 +99,8 @@ impl Core for Recorder {
     fn fruit(&self) -> Fruit {
         self.fruit
     }
-    fn congested(&self) -> bool {
-        self.congested
+    fn congested(&self, lane: Lane) -> bool {
+        self.congested.contains(&lane)
     }
     fn restart(&mut self) {
         self.events.send_modify(|events| events.push(Event::Restarted));
@@ -231,7 +232,7 @@ impl Node {
         let core = Recorder {
             events: events.clone(),
             may_have: may_have.clone(),
-            congested: false,
+            congested: &[],
             fruit: Fruit::Deeds,
             out: VecDeque::new(),
         };

@@ -98,7 +98,7 @@ async fn full_lane_queue_disconnects_that_peer_only() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peers_take_turns_and_urgent_frames_go_first() {
     let node = Node::start(1);
-    node.handle.command(Command::Congest(true)).await.unwrap();
+    node.handle.command(Command::Congest(&Lane::ALL)).await.unwrap();
     let mut links = Vec::new();
     for number in [2, 3] {
         let link = Raw::new(number).dial(&node).await;
@@ -114,7 +114,7 @@ async fn peers_take_turns_and_urgent_frames_go_first() {
         let counters = node.until_peer(member(number), |_| true).await.counters;
         until("the inboxes are full", || counters.frames_received() == all).await;
     }
-    node.handle.command(Command::Congest(false)).await.unwrap();
+    node.handle.command(Command::Congest(&[])).await.unwrap();
     let total = 2 * INBOX_FRAMES_MAX + 2;
     let frames = |events: &[Event]| {
         let frame = |event: &Event| match event {
@@ -134,9 +134,34 @@ async fn peers_take_turns_and_urgent_frames_go_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_alarm_is_taken_while_there_is_no_room_for_anything_else_and_the_other_way_round() {
+    let node = Node::start(1);
+    let others = &[Lane::Normal, Lane::Backfill, Lane::Blobs];
+    for (congested, from) in [(others as &'static [Lane], Lane::Urgent), (&[Lane::Urgent], Lane::Backfill)] {
+        node.handle.command(Command::Congest(congested)).await.unwrap();
+        let number = if from == Lane::Urgent { 2 } else { 3 };
+        let link = Raw::new(number).dial(&node).await;
+        node.until_connected(member(number)).await;
+        let (mut urgent, mut bulk) =
+            (link.open_lane(Lane::Urgent).await, link.open_lane(Lane::Backfill).await);
+        frame::write(&mut bulk, b"x".to_vec()).await.unwrap();
+        frame::write(&mut urgent, b"x".to_vec()).await.unwrap();
+        let counters = node.until_peer(member(number), |_| true).await.counters;
+        until("both wait", || counters.frames_received() == 2).await;
+        node.until_event(Event::Frame(member(number), from, b"x".to_vec())).await;
+        let rest = if from == Lane::Urgent { Lane::Backfill } else { Lane::Urgent };
+        let waits = Event::Frame(member(number), rest, b"x".to_vec());
+        assert!(!node.events().contains(&waits), "there is no room for it");
+        node.handle.command(Command::Congest(&[])).await.unwrap();
+        node.until_event(waits).await;
+    }
+    node.federation.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_that_calls_everything_urgent_does_not_stop_the_others() {
     let node = Node::start(1);
-    node.handle.command(Command::Congest(true)).await.unwrap();
+    node.handle.command(Command::Congest(&Lane::ALL)).await.unwrap();
     let quiet = Raw::new(3).dial(&node).await;
     node.until_connected(member(3)).await;
     let mut backfill = quiet.open_lane(Lane::Backfill).await;
@@ -147,7 +172,7 @@ async fn peer_that_calls_everything_urgent_does_not_stop_the_others() {
     let flood = tokio::spawn(async move { while frame::write(&mut urgent, b"!".to_vec()).await.is_ok() {} });
     let counters = node.until_peer(member(3), |_| true).await.counters;
     until("the old frame waits", || counters.frames_received() == 1).await;
-    node.handle.command(Command::Congest(false)).await.unwrap();
+    node.handle.command(Command::Congest(&[])).await.unwrap();
     node.until_event(Event::Frame(member(3), Lane::Backfill, b"old".to_vec())).await;
     node.federation.stop().await;
     soon("the flood ends with its connection", flood).await.unwrap();

@@ -217,7 +217,7 @@ async fn stopped_node_says_goodbye_and_leaves_nothing_running() {
     two.until_connected(one.member).await;
     let handle = two.handle.clone();
     soon("the node stops", two.federation.stop()).await;
-    assert!(handle.command(Command::Congest(false)).await.is_err(), "the loop has ended");
+    assert!(handle.command(Command::Congest(&[])).await.is_err(), "the loop has ended");
     let goodbye = Some(Ended::ByPeer(Some(CloseCode::Goodbye)));
     one.until_peer(member(2), |status| status.ended == goodbye).await;
     one.federation.stop().await;

@@ -151,8 +151,8 @@ impl Core for Island {
         std::iter::from_fn(|| self.replica.poll_output())
             .any(|wanted| matches!(wanted, Wanted::ServeBlob { blob, .. } if blob == want.blob))
     }
-    fn congested(&self) -> bool {
-        self.replica.congested()
+    fn congested(&self, lane: Lane) -> bool {
+        self.replica.congested(lane)
     }
     fn restart(&mut self) {
         panic!("nothing goes wrong here");

@@ -48,7 +48,7 @@ impl Replica {
             return;
         }
         talk.told = Some(std::mem::take(&mut talk.pages));
-        state.offers.remove(&doc);
+        state.offers.end(&doc);
         if self.view_for(&peer, &doc, shelf).is_none() && self.hear_of_dropped(peer, lane, doc, asks, shelf) {
             return self.sweep(peer, shelf);
         }
@@ -133,11 +133,11 @@ impl Replica {
         let now = self.now;
         let Some(state) = self.peers.get_mut(&peer) else { return };
         let dropped = state.known_talk(&doc).is_some_and(Talk::has_dropped);
-        let busy = state.asked.contains_key(&doc) || state.asked.len() >= WANTS_IN_FLIGHT_MAX;
+        let busy = state.asked.contains(&doc) || state.asked.len() >= WANTS_IN_FLIGHT_MAX;
         if ids.is_empty() || dropped || busy {
             return;
         }
-        state.asked.insert(doc, Asked { at: now, lane, tries: 0 });
+        state.asked.begin(doc, now, Asked { lane, tries: 0 });
         let ids = ids.into_iter().take(WANT_IDS_MAX).collect();
         self.send(peer, lane, Message::Want(Want { doc, ids, held }));
     }
@@ -222,7 +222,7 @@ impl Replica {
         if arrived.answer
             && let Some(state) = self.peers.get_mut(&peer)
         {
-            state.asked.remove(&doc);
+            state.asked.end(&doc);
         }
         let empty = arrived.items.is_empty();
         if !empty && self.turn_away(peer, lane, doc, &arrived.items, shelf) {
@@ -367,6 +367,7 @@ impl Replica {
             // A lane is the peer's word; the document's own urgency caps it.
             let lane = view.lane(parked.lane != Lane::Backfill).max(parked.lane);
             batch.lane = Some(batch.lane.map_or(lane, |first| first.min(lane)));
+            batch.came_urgent |= parked.lane == Lane::Urgent;
             batch.owed.insert(parked.peer, parked.lane);
             batch.blobs.extend(self.wanted_blobs(&view, &arrival, parked.blobs));
             batch.envelopes.push(arrival);
@@ -431,7 +432,7 @@ impl Replica {
         for (doc, asked) in late {
             let unknown = self.unknown_of(peer, &doc, shelf);
             if let Some(state) = self.peers.get_mut(&peer) {
-                state.asked.remove(&doc);
+                state.asked.end(&doc);
             }
             if asked.tries < super::peer::WANT_TRIES_MAX {
                 self.want_ids(peer, doc, unknown, asked.lane, shelf);

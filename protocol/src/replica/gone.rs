@@ -44,7 +44,7 @@ impl Replica {
         let at = Fingerprint(retired_fingerprint(&doc, &dropped.retire.id()));
         self.send(peer, lane, Message::Gone(Gone { doc, retire: Box::new(dropped.retire) }));
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.offers.remove(&doc);
+            state.offers.end(&doc);
         }
         // There is nothing more that it could be given.
         self.out.push_back(Output::ClearDue { peer, doc, at });
@@ -113,7 +113,7 @@ impl Replica {
         let Some(dropped) = self.dropped_for(&peer, &doc, shelf) else { return false };
         self.tell_of_dropped(peer, Lane::Backfill, doc, &dropped, true);
         if let Some(state) = self.peers.get_mut(&peer) {
-            state.offers.insert(doc, self.now);
+            state.offers.begin(doc, self.now, ());
         }
         true
     }
@@ -133,7 +133,7 @@ impl Replica {
         retire: Checked,
         shelf: &dyn Shelf,
     ) {
-        let asked = self.peers.get_mut(&peer).and_then(|state| state.asked.remove(&doc));
+        let asked = self.peers.get_mut(&peer).and_then(|state| state.asked.end(&doc));
         if asked.is_none() {
             // Nobody asked: it says nothing.
             return;
@@ -181,7 +181,7 @@ impl Replica {
 
     fn note_gone(&mut self, peer: MemberId, doc: DocId, retired: EnvelopeId) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.offers.remove(&doc);
+        state.offers.end(&doc);
         let talk = state.talk(doc);
         (talk.gone, talk.told) = (Some(retired), Some([retired].into()));
         self.out.push_back(Output::NoteGone { peer, doc, retired });

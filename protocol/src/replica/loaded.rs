@@ -9,7 +9,7 @@ use crate::document::Document;
 use crate::envelope::{BlobClass, BlobRef};
 use crate::fold::Fold;
 use crate::ids::{DocId, MemberId};
-use crate::limits::DOCUMENTS_LOADED_MAX;
+use crate::limits::{DOCUMENTS_LOADED_MAX, ENVELOPES_LOADED_MAX};
 use crate::message::{InlineBlob, Lane};
 use crate::operation::peek_genesis;
 use crate::proof::Proof;
@@ -60,8 +60,10 @@ pub(super) struct Batch {
     pub envelopes: Vec<Arrival>,
     pub blobs: Vec<InlineBlob>,
     pub proofs: Vec<Proof>,
-    /// The most pressing lane that any of them came on.
+    /// The most pressing lane that any of them came on, as far as the document itself is as pressing.
     pub lane: Option<Lane>,
+    /// True if any of them came on the urgent lane, which is the peer's word alone.
+    pub came_urgent: bool,
     /// Who is owed a receipt, and on which lane.
     pub owed: BTreeMap<MemberId, Lane>,
 }
@@ -87,6 +89,22 @@ impl Entry {
         self.storing.is_none() && self.waiting.is_empty()
     }
 
+    /// True if anything that came on the urgent lane waits for the store.
+    fn came_urgent(&self) -> bool {
+        self.storing.iter().chain([&self.waiting]).any(|batch| batch.came_urgent)
+    }
+
+    /// What it adds to the sums.
+    fn sums(&self) -> Sums {
+        let (busy, urgent) = (!self.idle(), self.came_urgent());
+        Sums { envelopes: self.weight(), urgent: usize::from(urgent), others: usize::from(busy && !urgent) }
+    }
+
+    /// Envelopes in memory for it.
+    fn weight(&self) -> usize {
+        self.view.as_ref().map_or(0, |view| view.document.len())
+    }
+
     /// Rebuilds `ahead` from what is committed and what is not.
     fn look_ahead(&mut self) {
         if self.idle() {
@@ -107,27 +125,63 @@ impl Entry {
     }
 }
 
+/// Sums over all entries, kept with every change, because every event asks for them.
+#[derive(Debug, Default, Clone, Copy)]
+struct Sums {
+    /// Envelopes, as committed.
+    envelopes: usize,
+    /// Documents of which something that came on the urgent lane waits for the store.
+    urgent: usize,
+    /// Documents of which only something else does.
+    others: usize,
+}
+
+impl Sums {
+    fn change(&mut self, before: Sums, after: Sums) {
+        self.envelopes = self.envelopes + after.envelopes - before.envelopes;
+        self.urgent = self.urgent + after.urgent - before.urgent;
+        self.others = self.others + after.others - before.others;
+    }
+}
+
 /// The documents in memory. Bounded: what is idle longest goes first.
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     entries: BTreeMap<DocId, Entry>,
+    /// The same by when they were last used.
+    by_used: BTreeMap<u64, DocId>,
+    sums: Sums,
     clock: u64,
 }
 
 impl Loaded {
+    /// Changes an entry, begun if there is none, and keeps the sums.
+    fn change<T>(&mut self, doc: DocId, change: impl FnOnce(&mut Entry) -> T) -> T {
+        self.clock += 1;
+        let entry = self.entries.entry(doc).or_default();
+        let before = entry.sums();
+        let changed = change(entry);
+        self.sums.change(before, entry.sums());
+        self.by_used.remove(&entry.used);
+        self.by_used.insert(self.clock, doc);
+        entry.used = self.clock;
+        changed
+    }
+
+    fn remove(&mut self, doc: &DocId) {
+        if let Some(entry) = self.entries.remove(doc) {
+            self.by_used.remove(&entry.used);
+            self.sums.change(entry.sums(), Sums::default());
+        }
+    }
+
     /// What is committed of a document; none if nothing is.
     pub fn view(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Option<View> {
-        self.clock += 1;
-        if let Some(entry) = self.entries.get_mut(doc) {
-            entry.used = self.clock;
-            if entry.view.is_some() {
-                return entry.view.clone();
-            }
+        if self.has(doc) {
+            return self.change(*doc, |entry| entry.view.clone());
         }
         let view = load(doc, shelf, rosters)?;
-        let entry = self.entries.entry(*doc).or_default();
-        entry.used = self.clock;
-        entry.view = Some(view.clone());
+        self.change(*doc, |entry| entry.view = Some(view.clone()));
         Some(view)
     }
 
@@ -145,25 +199,27 @@ impl Loaded {
 
     /// Reads a document anew after a commit.
     pub fn refresh(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) {
-        self.clock += 1;
-        let entry = self.entries.entry(*doc).or_default();
-        entry.used = self.clock;
-        entry.view = load(doc, shelf, rosters);
-        entry.look_ahead();
+        let view = load(doc, shelf, rosters);
+        self.change(*doc, |entry| {
+            entry.view = view;
+            entry.look_ahead();
+        });
     }
 
     /// Puts admitted envelopes in the queue to the store.
     pub fn queue(&mut self, doc: DocId, ahead: Arc<Document>, batch: Batch) {
-        let entry = self.entries.entry(doc).or_default();
-        entry.ahead = Some(ahead);
-        entry.waiting.envelopes.extend(batch.envelopes);
-        entry.waiting.blobs.extend(batch.blobs);
-        entry.waiting.proofs.extend(batch.proofs);
-        entry.waiting.lane = [entry.waiting.lane, batch.lane].into_iter().flatten().min();
-        for (peer, lane) in batch.owed {
-            let owed = entry.waiting.owed.entry(peer).or_insert(lane);
-            *owed = lane.min(*owed);
-        }
+        self.change(doc, |entry| {
+            entry.ahead = Some(ahead);
+            entry.waiting.envelopes.extend(batch.envelopes);
+            entry.waiting.blobs.extend(batch.blobs);
+            entry.waiting.proofs.extend(batch.proofs);
+            entry.waiting.lane = [entry.waiting.lane, batch.lane].into_iter().flatten().min();
+            entry.waiting.came_urgent |= batch.came_urgent;
+            for (peer, lane) in batch.owed {
+                let owed = entry.waiting.owed.entry(peer).or_insert(lane);
+                *owed = lane.min(*owed);
+            }
+        });
     }
 
     /// Owes a peer a receipt for what is on its way into the store; false if nothing is.
@@ -182,20 +238,25 @@ impl Loaded {
         if entry.storing.is_some() || entry.waiting.is_empty() {
             return None;
         }
+        // It waits for the store before and after.
         entry.storing = Some(std::mem::take(&mut entry.waiting));
         entry.storing.as_ref()
     }
 
     /// The batch that was being stored, now committed; the document is read anew.
     pub fn stored(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) -> Option<Batch> {
-        let batch = self.entries.get_mut(doc).and_then(|entry| entry.storing.take());
+        let batch = if self.entries.contains_key(doc) {
+            self.change(*doc, |entry| entry.storing.take())
+        } else {
+            None
+        };
         self.refresh(doc, shelf, rosters);
         batch
     }
 
     /// Forgets what was to be stored.
     pub fn failed(&mut self, doc: &DocId) {
-        self.entries.remove(doc);
+        self.remove(doc);
     }
 
     /// Forgets what documents say, after the roster changed.
@@ -203,19 +264,21 @@ impl Loaded {
         for entry in self.entries.values_mut() {
             entry.view = None;
         }
+        self.sums.envelopes = 0;
     }
 
-    /// Documents that wait for the store.
-    pub fn storing(&self) -> usize {
-        self.entries.values().filter(|entry| !entry.idle()).count()
+    /// Documents that wait for the store: those of which something came on the urgent lane, and all others, are
+    /// counted apart.
+    pub fn storing(&self, lane: Lane) -> usize {
+        if lane == Lane::Urgent { self.sums.urgent } else { self.sums.others }
     }
 
-    /// Drops what was idle longest until the limit holds.
+    /// Drops what was idle longest until the limits hold.
     pub fn trim(&mut self) {
-        while self.entries.len() > DOCUMENTS_LOADED_MAX {
-            let idle = self.entries.iter().filter(|(_, entry)| entry.idle());
-            let Some(oldest) = idle.min_by_key(|(_, entry)| entry.used).map(|(doc, _)| *doc) else { return };
-            self.entries.remove(&oldest);
+        while self.entries.len() > DOCUMENTS_LOADED_MAX || self.sums.envelopes > ENVELOPES_LOADED_MAX {
+            let idle = |doc: &&DocId| self.entries.get(doc).is_some_and(Entry::idle);
+            let Some(oldest) = self.by_used.values().find(idle).copied() else { return };
+            self.remove(&oldest);
         }
     }
 }

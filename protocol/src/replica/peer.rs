@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::DueOrder;
+use super::timed::Timed;
 use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, Millis};
@@ -93,7 +94,6 @@ impl Talk {
 /// A `want` that is not answered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked {
-    pub at: Millis,
     pub lane: Lane,
     pub tries: u8,
 }
@@ -126,9 +126,9 @@ pub(super) struct Peer {
     /// True if something that came since the last question needs one that goes further back.
     pub roster_lacks: bool,
     pub assembly: Assembly,
-    pub asked: BTreeMap<DocId, Asked>,
-    /// Documents offered and not confirmed, with when.
-    pub offers: BTreeMap<DocId, Millis>,
+    pub asked: Timed<Asked>,
+    /// Documents offered and not confirmed.
+    pub offers: Timed<()>,
     /// Documents of which what is due was sent unasked.
     pub pushed: usize,
     pub sweep: Sweep,
@@ -161,8 +161,8 @@ impl Peer {
             roster_back: 0,
             roster_lacks: false,
             assembly: Assembly::default(),
-            asked: BTreeMap::new(),
-            offers: BTreeMap::new(),
+            asked: Timed::default(),
+            offers: Timed::default(),
             pushed: 0,
             sweep: Sweep::After(None),
             gathered: BTreeSet::new(),
@@ -213,7 +213,7 @@ impl Peer {
             let ended = self.talks.remove(doc);
             ended.and_then(|talk| self.quietest.remove(&talk.used));
         }
-        self.offers.remove(doc);
+        self.offers.end(doc);
     }
 
     /// Forgets what the peer sent of a document, because it is not here any more.
@@ -225,19 +225,20 @@ impl Peer {
 
     /// Wants that were not answered in time.
     pub fn late_wants(&self, now: Millis) -> Vec<(DocId, Asked)> {
-        let late = self.asked.iter().filter(|(_, asked)| now.since(asked.at).0 >= WANT_RETRY_MS);
-        late.map(|(doc, asked)| (*doc, *asked)).collect()
+        let late = self.asked.late(now, WANT_RETRY_MS);
+        late.into_iter().filter_map(|doc| Some((doc, *self.asked.get(&doc)?))).collect()
     }
 
     /// When time next matters for this peer.
     pub fn next_wake(&self) -> Millis {
-        let asked = self.asked.values().map(|asked| asked.at.plus(Millis(WANT_RETRY_MS)));
-        let offers = self.offers.values().map(|at| at.plus(Millis(OFFER_TIMEOUT_MS)));
+        let asked = self.asked.oldest().map(|at| at.plus(Millis(WANT_RETRY_MS)));
+        let offers = self.offers.oldest().map(|at| at.plus(Millis(OFFER_TIMEOUT_MS)));
         let sweep = match self.sweep {
             Sweep::After(_) => None,
             Sweep::RestsUntil(at) => Some(at),
         };
         asked
+            .into_iter()
             .chain(offers)
             .chain(sweep)
             .chain(self.gathered_until)

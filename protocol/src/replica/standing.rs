@@ -8,8 +8,8 @@ use crate::digest::Fingerprint;
 use crate::document::retired_fingerprint;
 use crate::ids::{DocId, EnvelopeId, MemberId, Millis, sha256};
 use crate::limits::{
-    DIGEST_INTERVAL_MS, FETCH_RETRY_MS, HAVE_GATHER_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX,
-    RING_AGE_MS_MAX, ROSTER_PIECE_BYTES, WANT_RETRY_MS,
+    DIGEST_INTERVAL_MS, FETCH_RETRY_MS, HAVE_GATHER_MS, OFFER_TIMEOUT_MS, OFFERS_AT_ONCE,
+    OFFERS_IN_FLIGHT_MAX, RING_AGE_MS_MAX, ROSTER_PIECE_BYTES, WANT_RETRY_MS,
 };
 use crate::message::{Lane, Message, RosterPiece};
 use crate::roster::{RosterChain, RosterError, SignedRoster};
@@ -201,7 +201,7 @@ impl Replica {
                 Sweep::RestsUntil(_) => None,
                 Sweep::After(after) => after,
             };
-            if room == 0 {
+            if room < OFFERS_AT_ONCE {
                 state.sweep = Sweep::After(after);
                 return;
             }
@@ -219,7 +219,7 @@ impl Replica {
                     continue;
                 };
                 let Some(state) = self.peers.get_mut(&peer) else { return };
-                state.offers.insert(row.doc, now);
+                state.offers.begin(row.doc, now, ());
                 let fresh = now.since(row.since).0 <= RING_AGE_MS_MAX && row.rings;
                 let lane = if fresh { Lane::Urgent } else { Lane::Backfill };
                 if !self.push_due(peer, &row, &view, lane, shelf) {
@@ -247,7 +247,7 @@ impl Replica {
             self.flush_gathered(peer, shelf);
             self.retry_wants(peer, shelf);
             if let Some(state) = self.peers.get_mut(&peer) {
-                state.offers.retain(|_, at| now.since(*at).0 < OFFER_TIMEOUT_MS);
+                state.offers.end_late(now, OFFER_TIMEOUT_MS);
             }
             self.sweep(peer, shelf);
             self.compare(peer, shelf);

@@ -408,17 +408,26 @@ fn blob_that_does_not_match_its_commitment_is_dropped_and_blamed() {
 }
 
 #[test]
-fn replica_asks_for_no_more_than_the_store_can_take() {
+fn replica_asks_for_no_more_than_the_store_can_take_and_alarms_do_not_wait_for_the_rest() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 1);
     bench.connect(0);
     let mut scribe = Scribe::new(&federation);
-    for seed in 0..STORES_IN_FLIGHT_MAX as u64 {
-        assert!(!bench.replica.congested());
-        scribe.document = Document::default();
-        let opened = scribe.write(0, incident(&federation, 0, &[1], seed)).unwrap();
-        let input = bench.message(0, body(std::slice::from_ref(&opened)));
-        bench.hand(input);
-    }
-    assert!(bench.replica.congested());
+    let mut seed = 0;
+    let mut fill = |bench: &mut Bench, lane: Lane, most: usize| {
+        for _ in 0..most {
+            assert!(!bench.replica.congested(lane));
+            (scribe.document, seed) = (Document::default(), seed + 1);
+            // The lane is the peer's word: what is called urgent and rings nobody counts there all the same.
+            let rings = seed % 2 == 0;
+            let raise = if rings { incident } else { quiet_incident };
+            let opened = scribe.write(0, raise(&federation, 0, &[1], seed)).unwrap();
+            let message = Arrived::check(body(std::slice::from_ref(&opened)), &federation.rosters);
+            bench.hand(Input::Arrived { peer: federation.id(0), lane, message });
+        }
+        assert!(bench.replica.congested(lane));
+    };
+    fill(&mut bench, Lane::Backfill, STORES_IN_FLIGHT_MAX);
+    fill(&mut bench, Lane::Urgent, URGENT_STORES_IN_FLIGHT_MAX);
+    assert!(bench.replica.congested(Lane::Backfill));
 }

@@ -6,7 +6,9 @@ use super::bench::*;
 use super::*;
 use crate::digest::Mark;
 use crate::fixture::Federation;
-use crate::limits::{DIGEST_INTERVAL_MS, HAVE_GATHER_MS, HEADS_MAX, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX};
+use crate::limits::{
+    DIGEST_INTERVAL_MS, HAVE_GATHER_MS, HEADS_MAX, OFFER_TIMEOUT_MS, OFFERS_AT_ONCE, OFFERS_IN_FLIGHT_MAX,
+};
 use crate::message::{BlobWant, DigestLeaf, DigestRoot, Have, Prefix};
 use crate::operation::Operation;
 
@@ -167,7 +169,7 @@ fn relay_tells_entitled_peers_an_alarm_at_once_and_gathers_the_rest_for_a_second
 fn everything_due_is_offered_on_connect_urgent_and_newest_first_a_bounded_number_at_a_time() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 0);
-    let count = OFFERS_IN_FLIGHT_MAX + 3;
+    let count = OFFERS_IN_FLIGHT_MAX + OFFERS_AT_ONCE + 2;
     let quiet = bench.store_own(None, quiet_incident(&federation, 0, &[1], 500), Vec::new()).header().doc;
     let docs: Vec<DocId> = (0..count)
         .map(|n| {
@@ -178,9 +180,13 @@ fn everything_due_is_offered_on_connect_urgent_and_newest_first_a_bounded_number
     let offered: Vec<DocId> = bench.connect(1).iter().map(|(_, _, message)| doc_of(message)).collect();
     let newest_first: Vec<DocId> = docs.iter().rev().copied().collect();
     assert_eq!(offered, newest_first[..OFFERS_IN_FLIGHT_MAX]);
-    let confirm = have(offered[0], &bench.heads(&offered[0]), false);
-    let next: Vec<DocId> = bench.say(1, confirm).iter().map(|(_, _, message)| doc_of(message)).collect();
-    assert_eq!(next, [newest_first[OFFERS_IN_FLIGHT_MAX]], "a place became free");
+    let mut next: Vec<DocId> = Vec::new();
+    for confirmed in &offered[..OFFERS_AT_ONCE] {
+        assert_eq!(next, [], "too few places became free to read what is due for them");
+        let confirm = have(*confirmed, &bench.heads(confirmed), false);
+        next.extend(bench.say(1, confirm).iter().map(|(_, _, message)| doc_of(message)));
+    }
+    assert_eq!(next, newest_first[OFFERS_IN_FLIGHT_MAX..][..OFFERS_AT_ONCE], "places became free");
     let rest = without_standing(bench.pass(OFFER_TIMEOUT_MS));
     let rest: Vec<DocId> = rest.iter().map(|(_, _, message)| doc_of(message)).collect();
     assert_eq!(rest, [docs[1], docs[0], quiet], "those that were not confirmed in time gave their places");
