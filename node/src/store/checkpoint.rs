@@ -11,6 +11,9 @@ use rusqlite::Connection;
 use crate::store::limits::{CHECKPOINT_PAGES, CHECKPOINT_PAGES_IN_BULK, CHECKPOINT_QUIET_MS, WAL_PAGES};
 use crate::store::{OpenError, connect_one, start_thread};
 
+/// Commits that are remembered for whether they held bulk.
+const BULK_COMMITS: u32 = 16;
+
 /// How much of the log is not in the database yet.
 #[derive(Default)]
 pub(super) struct Checkpoints {
@@ -26,14 +29,15 @@ struct State {
     moved: u32,
     /// Commits so far: none within a while means that nobody waits for the disk.
     commits: u64,
-    /// True if the last one held bulk.
-    bulk: bool,
+    /// How many more of the last ones held bulk than did not, within [`BULK_COMMITS`].
+    bulk: u32,
     stopping: bool,
 }
 
 impl State {
     fn is_due(&self) -> bool {
-        let most = if self.bulk { CHECKPOINT_PAGES_IN_BULK } else { CHECKPOINT_PAGES };
+        let in_bulk = self.bulk > BULK_COMMITS / 2;
+        let most = if in_bulk { CHECKPOINT_PAGES_IN_BULK } else { CHECKPOINT_PAGES };
         self.pages >= self.moved.saturating_add(most)
     }
 }
@@ -65,9 +69,10 @@ impl Checkpoints {
         Ok((checkpoints, thread))
     }
 
-    /// What the next commit holds.
+    /// What the next commit holds. One of bulk between alerts, for some receipts, is not bulk yet.
     pub(super) fn expect(&self, bulk: bool) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).bulk = bulk;
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.bulk = if bulk { BULK_COMMITS.min(state.bulk + 1) } else { state.bulk.saturating_sub(1) };
     }
 
     fn committed(&self, pages: u32) {
@@ -162,9 +167,14 @@ mod tests {
             checkpoints.committed(pages);
             checkpoints.state.lock().unwrap().is_due()
         };
+        for commit in 0..3 * BULK_COMMITS {
+            assert!(!due(CHECKPOINT_PAGES - 1, commit % 3 == 0), "receipts between alerts");
+        }
+        (0..BULK_COMMITS).for_each(|_| _ = due(1, true));
         assert!(!due(CHECKPOINT_PAGES_IN_BULK - 1, true));
-        assert!(!due(CHECKPOINT_PAGES_IN_BULK, false));
         assert!(due(CHECKPOINT_PAGES_IN_BULK, true));
+        assert!(due(CHECKPOINT_PAGES_IN_BULK, false), "an alert in between");
+        (0..BULK_COMMITS).for_each(|_| _ = due(1, false));
         assert!(!due(CHECKPOINT_PAGES - 1, false), "bulk is over");
         assert!(due(CHECKPOINT_PAGES, false));
     }
