@@ -261,7 +261,6 @@ impl Store {
             commits: commits.clone(),
             fatal: fatal_tx,
             ballast,
-            checkpoints: beside.checkpoints.clone(),
             group: tx::Effects::default(),
             job: tx::Effects::default(),
             #[cfg(test)]

@@ -4,15 +4,11 @@
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
-use crate::store::limits::{CHECKPOINT_PAGES, CHECKPOINT_PAGES_IN_BULK, CHECKPOINT_QUIET_MS, WAL_PAGES};
+use crate::store::limits::{CHECKPOINT_PAGES, WAL_PAGES};
 use crate::store::{OpenError, connect_one, start_thread};
-
-/// Commits that are remembered for whether they held bulk.
-const BULK_COMMITS: u32 = 16;
 
 /// How much of the log is not in the database yet.
 #[derive(Default)]
@@ -27,18 +23,12 @@ struct State {
     pages: u32,
     /// Of those, as many as there were when the thread last began.
     moved: u32,
-    /// Commits so far: none within a while means that nobody waits for the disk.
-    commits: u64,
-    /// How many more of the last ones held bulk than did not, within [`BULK_COMMITS`].
-    bulk: u32,
     stopping: bool,
 }
 
 impl State {
     fn is_due(&self) -> bool {
-        let in_bulk = self.bulk > BULK_COMMITS / 2;
-        let most = if in_bulk { CHECKPOINT_PAGES_IN_BULK } else { CHECKPOINT_PAGES };
-        self.pages >= self.moved.saturating_add(most)
+        self.pages >= self.moved.saturating_add(CHECKPOINT_PAGES)
     }
 }
 
@@ -69,23 +59,14 @@ impl Checkpoints {
         Ok((checkpoints, thread))
     }
 
-    /// What the next commit holds. One of bulk between alerts, for some receipts, is not bulk yet.
-    pub(super) fn expect(&self, bulk: bool) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.bulk = if bulk { BULK_COMMITS.min(state.bulk + 1) } else { state.bulk.saturating_sub(1) };
-    }
-
     fn committed(&self, pages: u32) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = state.pages == state.moved;
         state.pages = pages;
-        state.commits += 1;
         if pages < state.moved {
             // All of it was in the database, and the log begins anew.
             state.moved = 0;
         }
-        // The first one has the thread wait for quiet.
-        if state.is_due() || first {
+        if state.is_due() {
             self.wake.notify_one();
         }
     }
@@ -106,22 +87,11 @@ impl Checkpoints {
         }
     }
 
-    /// Waits until the log is long, or there is one and nothing was added to it for a while. False once
-    /// stopped.
+    /// False once stopped.
     fn wait_until_due(&self) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         while !state.is_due() && !state.stopping {
-            if state.pages == state.moved {
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let before = state.commits;
-            let quiet = Duration::from_millis(CHECKPOINT_QUIET_MS);
-            let waited = self.wake.wait_timeout(state, quiet).unwrap_or_else(PoisonError::into_inner);
-            state = waited.0;
-            if waited.1.timed_out() && state.commits == before {
-                break;
-            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.moved = state.pages;
         !state.stopping
@@ -158,44 +128,6 @@ mod tests {
         checkpoints.stop();
         thread.join().unwrap();
     }
-
-    #[test]
-    fn a_log_is_moved_sooner_while_bulk_is_written() {
-        let checkpoints = Checkpoints::default();
-        let due = |pages, bulk| {
-            checkpoints.expect(bulk);
-            checkpoints.committed(pages);
-            checkpoints.state.lock().unwrap().is_due()
-        };
-        for commit in 0..3 * BULK_COMMITS {
-            assert!(!due(CHECKPOINT_PAGES - 1, commit % 3 == 0), "receipts between alerts");
-        }
-        (0..BULK_COMMITS).for_each(|_| _ = due(1, true));
-        assert!(!due(CHECKPOINT_PAGES_IN_BULK - 1, true));
-        assert!(due(CHECKPOINT_PAGES_IN_BULK, true));
-        assert!(due(CHECKPOINT_PAGES_IN_BULK, false), "an alert in between");
-        (0..BULK_COMMITS).for_each(|_| _ = due(1, false));
-        assert!(!due(CHECKPOINT_PAGES - 1, false), "bulk is over");
-        assert!(due(CHECKPOINT_PAGES, false));
-    }
-
-    #[test]
-    fn a_short_log_is_moved_once_nothing_is_written_any_more() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut writer = connect_one(folder.path(), "node.db").unwrap();
-        let (checkpoints, thread) = Checkpoints::start(folder.path(), &mut writer).unwrap();
-        writer.execute_batch("CREATE TABLE pages (body BLOB NOT NULL)").unwrap();
-        let (file, began) = (folder.path().join("node.db"), Instant::now());
-        // The page that every database has, and the one of the table.
-        while std::fs::metadata(&file).unwrap().len() < 2 * 4_096 {
-            assert!(began.elapsed() < Duration::from_secs(60), "nothing was moved");
-            std::thread::yield_now();
-        }
-        assert!(began.elapsed() >= Duration::from_millis(CHECKPOINT_QUIET_MS), "not at once");
-        checkpoints.stop();
-        thread.join().unwrap();
-    }
-
     /// Called while somebody has the log to itself and waits for the writer's transaction to end.
     fn wait_for_the_writer(tries: i32) -> bool {
         if tries == 0 {

@@ -50,17 +50,11 @@ pub const REFUSALS_KEPT_MAX: u64 = 10_000;
 pub const READS_REMEMBERED_MAX: usize = 10_000;
 /// Pages of the write-ahead log after which they are moved into the database. More: the log grows until
 /// the last reader of them is done.
-pub const WAL_PAGES: u32 = 32_000;
-/// Pages of the write-ahead log after which a thread beside the writer moves them into the database: 64 MiB,
-/// so that a page that many alerts change is moved once, and few alerts meet a disk that is busy with it. It
-/// falls behind: the writer does it at [`WAL_PAGES`], and what is being stored waits for that.
-pub const CHECKPOINT_PAGES: u32 = 16_000;
-/// The same while bulk is written: so much of it that an alert in between would wait long for a disk that moves
-/// as much as above.
-pub const CHECKPOINT_PAGES_IN_BULK: u32 = 1_000;
-/// How long the writer has nothing to do before that thread moves what there is, in ms, so that a node that is
-/// started again has little log to read.
-pub const CHECKPOINT_QUIET_MS: u64 = 1_000;
+pub const WAL_PAGES: u32 = 4_000;
+/// Pages of the write-ahead log after which a thread beside the writer moves them into the database: with 16 times
+/// as many, one alert in a hundred waited three times as long at 1,000 a second. It falls behind: the writer does it
+/// at [`WAL_PAGES`], and what is being stored waits for that.
+pub const CHECKPOINT_PAGES: u32 = 1_000;
 /// Documents brought up to date in one job after the roster changed. More: the next job, behind alerts.
 pub const DERIVED_AT_ONCE: usize = 32;
 /// Digits of a document's id by which hashes of what is shared with a peer are kept: 70,000 rows a peer

@@ -9,7 +9,6 @@ use protocol::roster::RosterChain;
 use rusqlite::{Connection, params};
 use tokio::sync::{broadcast, watch};
 
-use crate::store::checkpoint::Checkpoints;
 use crate::store::documents::Cache;
 use crate::store::events::{Committed, Event, What};
 use crate::store::keys::Keys;
@@ -29,7 +28,6 @@ pub(super) struct Writing {
     pub(super) commits: broadcast::Sender<Committed>,
     pub(super) fatal: watch::Sender<bool>,
     pub(super) ballast: PathBuf,
-    pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) group: Effects,
     pub(super) job: Effects,
     /// Where the next job is to fail half-way.

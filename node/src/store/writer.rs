@@ -191,7 +191,6 @@ fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result
         }
     }
     if fault.is_none() {
-        writing.checkpoints.expect(bulk);
         fault = writing.commit().err();
     }
     let Some(fault) = fault else {
