@@ -21,7 +21,7 @@ use crate::limits::{
     BLOB_STREAMS_MAX, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, OWED_MIN, PUSH_FACTOR, ROSTERS_TIME_MAX,
     WASTE_FACTOR,
 };
-use crate::links::{Link, LinkEvent};
+use crate::links::{Link, LinkEvent, Read};
 use crate::peers::PeerCounters;
 use protocol::message::Welcome;
 
@@ -140,7 +140,7 @@ struct Reading<D: Decode> {
 }
 
 /// The lanes whose stream has not been opened by the peer yet.
-type Unopened<F> = Mutex<[Option<mpsc::Sender<F>>; LANES]>;
+type Unopened<F> = Mutex<[Option<mpsc::Sender<Read<F>>>; LANES]>;
 
 impl<D: Decode> Reading<D> {
     fn link(
@@ -148,7 +148,7 @@ impl<D: Decode> Reading<D> {
         dialled: bool,
         theirs: Welcome,
         queues: [LaneQueue; LANES],
-        inbox: [mpsc::Receiver<D::Frame>; LANES],
+        inbox: [mpsc::Receiver<Read<D::Frame>>; LANES],
     ) -> Link<D::Frame> {
         Link {
             number: self.number,
@@ -187,7 +187,7 @@ impl<D: Decode> Reading<D> {
         self: &Arc<Self>,
         tasks: &mut JoinSet<CloseCode>,
         outlets: [LaneOutlet; LANES],
-        senders: [mpsc::Sender<D::Frame>; LANES],
+        senders: [mpsc::Sender<Read<D::Frame>>; LANES],
     ) {
         for (lane, outlet) in Lane::ALL.into_iter().zip(outlets) {
             let writer = outlet.write_all(lane, self.connection.clone(), self.counters.clone());
@@ -265,13 +265,14 @@ impl<D: Decode> Reading<D> {
                     return CloseCode::FrameRefused;
                 }
             };
-            let factor = match self.context.decode.worth(&decoded) {
-                Worth::Asked => 0,
-                Worth::Pushed => PUSH_FACTOR,
-                Worth::Worthless => WASTE_FACTOR,
+            let cost = began.elapsed();
+            let (waste, unasked) = match self.context.decode.worth(&decoded) {
+                Worth::Asked => (0, 0),
+                Worth::Pushed => (0, PUSH_FACTOR),
+                Worth::Worthless => (WASTE_FACTOR, 0),
             };
-            owed += began.elapsed() * factor + self.state.take_charge(lane);
-            if sender.send(decoded).await.is_err() {
+            owed += cost * waste + self.state.take_charge(lane);
+            if sender.send(Read { frame: decoded, unasked: cost * unasked }).await.is_err() {
                 return CloseCode::Goodbye;
             }
             self.context.inbox_ready.notify_one();
@@ -318,7 +319,7 @@ fn lane_queues() -> ([LaneQueue; LANES], [LaneOutlet; LANES]) {
     ([a, b, c, d], [p, q, r, s])
 }
 
-fn lane_inboxes<F>() -> ([mpsc::Sender<F>; LANES], [mpsc::Receiver<F>; LANES]) {
+fn lane_inboxes<F>() -> ([mpsc::Sender<Read<F>>; LANES], [mpsc::Receiver<Read<F>>; LANES]) {
     let [(a, p), (b, q), (c, r), (d, s)] = std::array::from_fn(|_| mpsc::channel(INBOX_FRAMES_MAX));
     ([a, b, c, d], [p, q, r, s])
 }

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use protocol::ids::{MemberId, Millis};
@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::handlers::Decode;
 use crate::lane::Lane;
 use crate::limits::{COMMANDS_RUN_MAX, PUSH_FACTOR, WASTE_FACTOR};
-use crate::links::{Change, LinkEvent, Links};
+use crate::links::{Change, LinkEvent, Links, Read};
 use crate::node::Handle;
 
 /// Everything that can happen to the core.
@@ -73,9 +73,10 @@ pub enum Output {
 }
 
 /// What came of a frame: a peer pays with its own time for what took the loop's and was good for nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Fruit {
     /// Nothing.
+    #[default]
     Nothing,
     /// Words: it was answered, asked or noted.
     Words,
@@ -84,12 +85,12 @@ pub enum Fruit {
 }
 
 impl Fruit {
-    /// How many times over the loop's time is paid for.
-    fn factor(self) -> u32 {
+    /// What a peer pays for a frame that took the loop so long, and so long to read without being asked for.
+    fn price(self, unasked: Duration, took: Duration) -> Duration {
         match self {
-            Fruit::Nothing => WASTE_FACTOR,
-            Fruit::Words => PUSH_FACTOR,
-            Fruit::Deeds => 0,
+            Fruit::Nothing => unasked + took * WASTE_FACTOR,
+            Fruit::Words => unasked + took * PUSH_FACTOR,
+            Fruit::Deeds => Duration::ZERO,
         }
     }
 }
@@ -168,10 +169,10 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
             worked = true;
         }
         let (urgent, others) = (self.core.congested(Lane::Urgent), self.core.congested(Lane::Backfill));
-        if let Some((peer, lane, frame)) = self.links.next_frame(!urgent, !others) {
+        if let Some((peer, lane, Read { frame, unasked })) = self.links.next_frame(!urgent, !others) {
             let began = Instant::now();
             self.input(Input::Frame { peer, lane, frame });
-            self.links.charge(peer, lane, began.elapsed() * self.core.fruit().factor());
+            self.links.charge(peer, lane, self.core.fruit().price(unasked, began.elapsed()));
             worked = true;
         }
         if self.core.wake_at().is_some_and(|at| at <= self.context.clock.now()) {
@@ -276,5 +277,18 @@ impl<F, C> From<Change> for Input<F, C> {
             Change::Connected { peer, roster_version } => Input::Connected { peer, roster_version },
             Change::Disconnected(peer) => Input::Disconnected(peer),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_wanted_costs_its_sender_nothing_and_the_rest_its_reading_and_the_loop() {
+        let (read, took) = (Duration::from_micros(30), Duration::from_micros(10));
+        assert_eq!(Fruit::Deeds.price(read, took), Duration::ZERO);
+        assert_eq!(Fruit::Words.price(read, took), read + took * PUSH_FACTOR);
+        assert_eq!(Fruit::Nothing.price(read, took), read + took * WASTE_FACTOR);
     }
 }

@@ -63,7 +63,7 @@ pub trait Decode: Send + Sync + 'static {
 pub enum Worth {
     /// It was asked for, or cost next to nothing.
     Asked,
-    /// Envelopes that nobody asked for, good as far as can be told.
+    /// Envelopes that nobody asked for, good as far as can be told: free if something comes of them.
     Pushed,
     /// Something in it proves nothing.
     Worthless,

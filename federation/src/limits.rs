@@ -93,7 +93,7 @@ pub const MUTED: Millis = Millis(10_000);
 /// read, in which nothing more of that connection is read, and one of which nothing came with as many times
 /// the time that it took the loop: at most a fifth of a core goes to waste.
 pub const WASTE_FACTOR: u32 = 4;
-/// The same for envelopes that were pushed and are good as far as can be told, and for the loop's time where
+/// The same for envelopes that nobody asked for and of which nothing was stored, and for the loop's time where
 /// only words came of a frame: at most half a core.
 pub const PUSH_FACTOR: u32 = 1;
 /// What is owed is paid once it is this much: a live alert is one envelope, and waits for nothing.

@@ -35,7 +35,14 @@ pub(crate) struct Link<F> {
     /// By lane.
     pub queues: [LaneQueue; LANES],
     /// By lane.
-    pub inbox: [mpsc::Receiver<F>; LANES],
+    pub inbox: [mpsc::Receiver<Read<F>>; LANES],
+}
+
+/// A frame after it was decoded and judged by itself.
+pub(crate) struct Read<F> {
+    pub frame: F,
+    /// What reading it cost, to be paid for by the peer unless it was good for something.
+    pub unasked: Duration,
 }
 
 /// What a connection's tasks tell the loop.
@@ -59,7 +66,7 @@ pub(crate) enum Change {
 pub(crate) type Connections = BTreeMap<MemberId, quinn::Connection>;
 
 impl<F> Link<F> {
-    fn take(&mut self, lane: Lane) -> Option<F> {
+    fn take(&mut self, lane: Lane) -> Option<Read<F>> {
         self.inbox.get_mut(index(lane))?.try_recv().ok()
     }
 }
@@ -245,7 +252,7 @@ impl<F> Links<F> {
     /// The next frame in turn: urgent ones first, peer by peer; after a run of them one turn of the
     /// other lanes, again peer by peer.
     /// Only urgent ones, or only others, where the core has no room for both.
-    pub fn next_frame(&mut self, urgent: bool, others: bool) -> Option<(MemberId, Lane, F)> {
+    pub fn next_frame(&mut self, urgent: bool, others: bool) -> Option<(MemberId, Lane, Read<F>)> {
         if !self.muted.is_empty() {
             let now = self.clock.now();
             self.muted.retain(|_, until| *until > now);
@@ -262,7 +269,7 @@ impl<F> Links<F> {
         if urgent { other.or_else(|| self.next_urgent()) } else { other }
     }
 
-    fn next_urgent(&mut self) -> Option<(MemberId, Lane, F)> {
+    fn next_urgent(&mut self) -> Option<(MemberId, Lane, Read<F>)> {
         let (peer, frame) = in_turn(&mut self.pairs, self.urgent_last, |link| {
             (!self.muted.contains_key(&link.peer)).then(|| link.take(Lane::Urgent)).flatten()
         })?;
@@ -270,7 +277,7 @@ impl<F> Links<F> {
         Some((peer, Lane::Urgent, frame))
     }
 
-    fn next_other(&mut self) -> Option<(MemberId, Lane, F)> {
+    fn next_other(&mut self) -> Option<(MemberId, Lane, Read<F>)> {
         // The rest of the turn that was begun: one frame of each lane.
         while let (Some(peer), Some((lane, rest))) = (self.others_last, self.others_rest.split_first()) {
             self.others_rest = rest;

@@ -49,7 +49,41 @@ pub struct Bridge {
     in_flight: Arc<AtomicUsize>,
     gauges: Arc<ReplicationGauges>,
     taking: Option<Taking>,
+    harvest: Harvest,
+}
+
+/// What came of the frame that was handed in last.
+#[derive(Debug, Default)]
+struct Harvest {
     fruit: Fruit,
+    /// Envelopes that it brought.
+    brought: usize,
+    /// Envelopes that were stored or held because of it.
+    kept: usize,
+}
+
+impl Harvest {
+    fn of(input: &ReplicaInput) -> Self {
+        let brought = match input {
+            ReplicaInput::Arrived { message: Arrived::Items(arrived), .. } => arrived.items.len(),
+            _other => 0,
+        };
+        Self { brought, ..Self::default() }
+    }
+
+    fn add(&mut self, output: &ReplicaOutput) {
+        self.fruit = self.fruit.max(fruit(output));
+        self.kept += match output {
+            ReplicaOutput::Store { envelopes, .. } => envelopes.len(),
+            ReplicaOutput::Hold(_) => 1,
+            _other => 0,
+        };
+    }
+
+    /// One new envelope among many that were known does not pay for all of them.
+    fn fruit(&self) -> Fruit {
+        if self.kept * 2 < self.brought { self.fruit.min(Fruit::Words) } else { self.fruit }
+    }
 }
 
 /// The carrier's end of a bridge. The queue has no bound of its own: above
@@ -80,13 +114,13 @@ impl Bridge {
         let replica = replica_of(&store);
         let shelf = NodeShelf::new(store.clone(), contacts);
         let out = VecDeque::new();
-        let (taking, fruit, counted) = (None, Fruit::Nothing, in_flight.clone());
-        let bridge = Self { store, replica, shelf, out, works, in_flight: counted, gauges, taking, fruit };
+        let (taking, harvest, counted) = (None, Harvest::default(), in_flight.clone());
+        let bridge = Self { store, replica, shelf, out, works, in_flight: counted, gauges, taking, harvest };
         (bridge, Works { queue, in_flight })
     }
 
     fn carry(&mut self, output: ReplicaOutput) {
-        self.fruit = self.fruit.max(fruit(&output));
+        self.harvest.add(&output);
         match output {
             ReplicaOutput::Send { peer, lane, message } => {
                 let frame = Bytes::from(message.encode());
@@ -153,7 +187,7 @@ impl Core for Bridge {
         if let ReplicaInput::Arrived { message, .. } = &input {
             crate::planted::core(message);
         }
-        self.fruit = Fruit::Nothing;
+        self.harvest = Harvest::of(&input);
         self.replica.handle(now, input, &self.shelf.open());
         while let Some(output) = self.replica.poll_output() {
             self.carry(output);
@@ -189,7 +223,7 @@ impl Core for Bridge {
     }
 
     fn fruit(&self) -> Fruit {
-        self.fruit
+        self.harvest.fruit()
     }
 
     fn poll_output(&mut self) -> Option<Output> {

@@ -122,9 +122,18 @@ pub const OFFERS_AT_ONCE: usize = 32;
 /// What is sent of one due document without being asked for, in bytes with its small blobs: all that is offered to
 /// one peer at once then fits its lane many times over. More: the peer is told of it, and asks.
 pub const PUSHED_BYTES_MAX: usize = 8 * 1024;
-/// Due documents of which something is sent unasked over one connection. More: the peer is told of them, and asks;
-/// who reads what it asked for is slowed by nothing, and what it did not ask for is paid for by who sent it.
-pub const PUSHED_DOCUMENTS_MAX: usize = OFFERS_IN_FLIGHT_MAX;
+/// Due documents of which something is sent unasked on a connection before its peer has shown that it lacks them.
+/// More: it is told of them, and asks, so that one that has them from somebody else is not sent them all again. Twice
+/// what is offered at once, because it shows that only when all of that has come.
+pub const PUSHED_DOCUMENTS_MAX: usize = 2 * OFFERS_IN_FLIGHT_MAX;
+/// Documents sent unasked that nothing has shown the peer to lack, from which on one in [`PUSHED_PER_TOLD`] is told
+/// of instead. Fewer: all are sent, because who was away for a short time lacks them as a rule.
+pub const PUSHED_UNPROVEN_MAX: usize = OFFERS_IN_FLIGHT_MAX / 2;
+/// Documents of which one is told of instead of sent: what the peer asks of it shows whether it lacks the others.
+pub const PUSHED_PER_TOLD: usize = 16;
+/// Documents that count as proven to be lacking for one that the peer was told of and asked for: more than were sent
+/// between two of those, so that a peer that lacks all is sent nearly all.
+pub const PUSHED_PER_ASKED: usize = 2 * PUSHED_PER_TOLD;
 /// An offered document that was not confirmed gives its place to the next one after this long, in ms.
 pub const OFFER_TIMEOUT_MS: u64 = 10_000;
 /// Rejected envelopes remembered until the store shows them as rejected. More: the oldest goes.
@@ -182,6 +191,8 @@ const _: () = {
     assert!(STATEMENTS_MAX * (STATEMENT_BYTES_MAX + 4) + 64 < FRAME_BYTES_MAX);
     assert!(STATEMENTS_MAX * PROOF_PAGES_MAX > INCARNATIONS_MAX);
     assert!(SEQ_RESERVED < SEQ_MAX);
+    assert!(PUSHED_PER_ASKED > PUSHED_PER_TOLD);
+    assert!(PUSHED_UNPROVEN_MAX + OFFERS_IN_FLIGHT_MAX < PUSHED_DOCUMENTS_MAX);
     assert!(PARKED_PER_PEER_MAX * ENVELOPE_BYTES_MAX > PARKED_BYTES_MAX);
     assert!(HELD_PER_PEER_MAX * ENVELOPE_BYTES_MAX > HELD_BYTES_MAX);
     assert!(HELD_PER_DOCUMENT_MAX < HELD_PER_PEER_MAX);

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::close::CloseCode;
 use crate::endpoint::Endpoint;
-use crate::handlers::{Blob, BlobShelf, Decode, Later, Refusal, RosterHead, Rosters};
+use crate::handlers::{Blob, BlobShelf, Decode, Later, Refusal, RosterHead, Rosters, Worth};
 use crate::keys::{AcceptedKeys, NodeKey, OwnKeys, TlsKey};
 use crate::lane::{CONTROL_STREAM, number};
 use crate::peers::{PeerState, PeerStatus};
@@ -27,6 +27,8 @@ pub const FEDERATION: FederationId = FederationId([77; 32]);
 /// A frame that nobody asked for and that keeps the loop busy for so long.
 pub const COSTLY: &[u8] = b"costly";
 pub const COSTS: Duration = Duration::from_millis(5);
+/// Nobody asks for it, and reading it costs that much; the loop has words for it.
+pub const UNASKED: &[u8] = b"unasked";
 
 pub fn member(number: u8) -> MemberId {
     MemberId([number; 32])
@@ -82,7 +84,11 @@ impl Core for Recorder {
             Input::Frame { peer, lane, frame } => {
                 let began = Instant::now();
                 while frame == COSTLY && began.elapsed() < COSTS {}
-                self.fruit = if frame == COSTLY { Fruit::Nothing } else { Fruit::Deeds };
+                self.fruit = match frame.as_slice() {
+                    COSTLY => Fruit::Nothing,
+                    UNASKED => Fruit::Words,
+                    _other => Fruit::Deeds,
+                };
                 Event::Frame(peer, lane, frame)
             }
             Input::Command(Command::Send(peer, lane, frame)) => {
@@ -168,8 +174,15 @@ impl Decode for Plain {
         match bytes {
             b"refuse" => Err(Refusal::new(SaysTheTest)),
             b"panic" => panic!("a test says so"),
-            other => Ok(other.to_vec()),
+            other => {
+                let began = Instant::now();
+                while other == UNASKED && began.elapsed() < COSTS {}
+                Ok(other.to_vec())
+            }
         }
+    }
+    fn worth(&self, frame: &Vec<u8>) -> Worth {
+        if frame == UNASKED { Worth::Pushed } else { Worth::Asked }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::close::{CloseCode, Ended};
 use crate::frame;
 use crate::lane::number;
 use crate::limits::{
-    FRAME_BYTES_MAX, INBOX_FRAMES_MAX, LANE_QUEUE_BYTES_MAX, STREAM_WINDOW_BYTES, WASTE_FACTOR,
+    FRAME_BYTES_MAX, INBOX_FRAMES_MAX, LANE_QUEUE_BYTES_MAX, PUSH_FACTOR, STREAM_WINDOW_BYTES, WASTE_FACTOR,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,6 +180,17 @@ async fn peer_that_calls_everything_urgent_does_not_stop_the_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_pays_for_the_time_that_its_questions_take_the_loop() {
+    pays_for(COSTLY, WASTE_FACTOR).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn peer_pays_for_the_reading_of_what_nobody_asked_for_and_nothing_came_of() {
+    // Reading it takes as long again.
+    pays_for(UNASKED, PUSH_FACTOR + 1).await;
+}
+
+/// Each of many such frames takes this many times what it costs.
+async fn pays_for(bytes: &[u8], times: u32) {
     let node = Node::start(1);
     let link = Raw::new(2).dial(&node).await;
     node.until_connected(member(2)).await;
@@ -187,7 +198,7 @@ async fn peer_pays_for_the_time_that_its_questions_take_the_loop() {
     let frames = 3 * INBOX_FRAMES_MAX;
     let began = Instant::now();
     for _ in 0..frames {
-        frame::write(&mut lane, COSTLY.to_vec()).await.unwrap();
+        frame::write(&mut lane, bytes.to_vec()).await.unwrap();
     }
     node.until("all frames", |events| {
         events.iter().filter(|e| matches!(e, Event::Frame(..))).count() == frames
@@ -195,6 +206,6 @@ async fn peer_pays_for_the_time_that_its_questions_take_the_loop() {
     .await;
     // What the loop had done with when the last but one was read: all but the inbox and those in hand.
     let paid = u32::try_from(frames - INBOX_FRAMES_MAX - 3).unwrap();
-    assert!(began.elapsed() >= COSTS * paid * WASTE_FACTOR, "it paid nothing: {:?}", began.elapsed());
+    assert!(began.elapsed() >= COSTS * paid * times, "it paid nothing: {:?}", began.elapsed());
     node.federation.stop().await;
 }

@@ -171,6 +171,9 @@ impl Replica {
             }
             return;
         };
+        if let Some(state) = self.peers.get_mut(&peer) {
+            state.note_asked(&doc);
+        }
         let document = &view.document;
         let held = document.closure_of_held(&want.held);
         let wanted = document.closure_of_held(&want.ids);

@@ -10,7 +10,7 @@ use crate::document::Document;
 use crate::ids::{DocId, EnvelopeId, Millis};
 use crate::limits::{
     DIGEST_AGAIN_MS, DIGEST_INTERVAL_MS, DIGEST_WALK_MAX, HELD_IDS_MAX, OFFER_TIMEOUT_MS, PROOF_PAGES_MAX,
-    TALKS_MAX, WANT_RETRY_MS,
+    PUSHED_DOCUMENTS_MAX, PUSHED_PER_ASKED, PUSHED_PER_TOLD, PUSHED_UNPROVEN_MAX, TALKS_MAX, WANT_RETRY_MS,
 };
 use crate::message::Lane;
 use crate::proof::VerifiedStatement;
@@ -129,8 +129,10 @@ pub(super) struct Peer {
     pub asked: Timed<Asked>,
     /// Documents offered and not confirmed.
     pub offers: Timed<()>,
-    /// Documents of which what is due was sent unasked.
-    pub pushed: usize,
+    /// Documents of which what is due was sent unasked and that nothing has shown the peer to lack.
+    unproven: usize,
+    /// Documents sent unasked since it was told of one.
+    untold: usize,
     pub sweep: Sweep,
     /// Documents whose `have` is gathered, and until when.
     pub gathered: BTreeSet<DocId>,
@@ -163,7 +165,8 @@ impl Peer {
             assembly: Assembly::default(),
             asked: Timed::default(),
             offers: Timed::default(),
-            pushed: 0,
+            unproven: 0,
+            untold: 0,
             sweep: Sweep::After(None),
             gathered: BTreeSet::new(),
             gathered_until: None,
@@ -214,6 +217,30 @@ impl Peer {
             ended.and_then(|talk| self.quietest.remove(&talk.used));
         }
         self.offers.end(doc);
+    }
+
+    /// True if the next document that is due may be sent unasked.
+    pub fn may_push(&self) -> bool {
+        let tells = self.unproven >= PUSHED_UNPROVEN_MAX && self.untold + 1 >= PUSHED_PER_TOLD;
+        self.unproven < PUSHED_DOCUMENTS_MAX && !tells
+    }
+
+    /// What is due of a document was sent unasked.
+    pub fn note_pushed(&mut self) {
+        self.unproven += 1;
+        self.untold += 1;
+    }
+
+    /// The peer was told of a document that is due.
+    pub fn note_told(&mut self) {
+        self.untold = 0;
+    }
+
+    /// The peer asks for something: of a document that is due and that it was told of, it lacks what is due.
+    pub fn note_asked(&mut self, doc: &DocId) {
+        if self.offers.contains(doc) && !self.talks.get(doc).is_some_and(|talk| talk.pushed) {
+            self.unproven = self.unproven.saturating_sub(PUSHED_PER_ASKED);
+        }
     }
 
     /// Forgets what the peer sent of a document, because it is not here any more.

@@ -1,11 +1,15 @@
 //! What a peer that was away is sent without asking for it, and when it is only told.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::bench::*;
 use super::*;
 use crate::fixture::Federation;
-use crate::limits::{DIGEST_INTERVAL_MS, OFFER_TIMEOUT_MS, PUSHED_BYTES_MAX, PUSHED_DOCUMENTS_MAX};
+use crate::limits::{
+    DIGEST_INTERVAL_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX, PUSHED_BYTES_MAX, PUSHED_DOCUMENTS_MAX,
+    PUSHED_PER_ASKED,
+};
 
 /// Two municipal nodes (0, 1), a third (2), the precinct (3), the national node (4).
 fn federation() -> Arc<Federation> {
@@ -107,23 +111,49 @@ fn who_may_lack_more_or_have_it_from_somebody_else_is_told_and_asks() {
     told(bench, doc, "it is much");
 }
 
-#[test]
-fn who_lacks_many_documents_is_told_of_them_and_asks() {
+/// Documents that were sent unasked to a peer that confirms each, and those that it was told of. `lacks` them:
+/// it asks for what it is told of before it confirms it.
+fn sent_of(documents: usize, lacks: bool) -> (usize, usize) {
     let federation = federation();
     let mut bench = Bench::new(&federation, 0);
-    let many = (0..PUSHED_DOCUMENTS_MAX as u64 + 2).map(|n| incident(&federation, 0, &[1], n));
+    let many = (0..documents as u64).map(|n| incident(&federation, 0, &[1], n));
     many.for_each(|operation| _ = bench.store_own(None, operation, Vec::new()));
-    let mut sent = said(bench.connect(1));
-    assert_eq!(sent.len(), PUSHED_DOCUMENTS_MAX, "as many as are offered at once");
-    let body = |message: &Message| if let Message::Body(items) = message { Some(items.doc) } else { None };
-    let pushed: Vec<DocId> = sent.iter().filter_map(body).collect();
-    assert_eq!(pushed.len(), sent.len());
-    for doc in &pushed {
-        let heads = bench.heads(doc);
-        sent.extend(said(bench.say(1, have(*doc, &heads, false))));
+    let (mut pushed, mut told) = (0, 0);
+    let mut sent = VecDeque::from(said(bench.connect(1)));
+    assert_eq!(sent.len(), OFFERS_IN_FLIGHT_MAX, "as many as are offered at once");
+    while let Some(message) = sent.pop_front() {
+        let (doc, tells) = match message {
+            Message::Body(items) => (items.doc, false),
+            Message::Have(have) if have.asks => (have.doc, true),
+            _other => continue,
+        };
+        let heads = bench.heads(&doc);
+        if tells {
+            told += 1;
+        } else {
+            pushed += 1;
+        }
+        if tells && lacks {
+            sent.extend(said(bench.say(1, want(doc, &heads, &[]))));
+        }
+        sent.extend(said(bench.say(1, have(doc, &heads, false))));
     }
-    let told = sent.iter().filter(|message| matches!(message, Message::Have(have) if have.asks)).count();
-    assert_eq!(told, 2, "and it asks for the rest");
+    assert!(bench.disk.due(&bench.id(1), None, 1).is_empty());
+    (pushed, told)
+}
+
+#[test]
+fn who_lacks_many_documents_is_sent_them_and_told_of_one_now_and_then() {
+    let (pushed, told) = sent_of(4 * PUSHED_DOCUMENTS_MAX, true);
+    assert_eq!(pushed + told, 4 * PUSHED_DOCUMENTS_MAX);
+    let least = 3 * PUSHED_DOCUMENTS_MAX / PUSHED_PER_ASKED;
+    assert!((least..=2 * least).contains(&told), "told of {told}");
+}
+
+#[test]
+fn who_has_many_documents_from_somebody_else_is_told_of_them_after_a_while() {
+    let (pushed, told) = sent_of(4 * PUSHED_DOCUMENTS_MAX, false);
+    assert_eq!((pushed, told), (PUSHED_DOCUMENTS_MAX, 3 * PUSHED_DOCUMENTS_MAX));
 }
 
 #[test]

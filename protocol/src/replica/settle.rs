@@ -10,7 +10,7 @@ use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::envelope::AdmittedEnvelope;
 use crate::ids::{DocId, EnvelopeId, MemberId, Millis};
-use crate::limits::{HAVE_GATHER_MS, PUSHED_BYTES_MAX, PUSHED_DOCUMENTS_MAX};
+use crate::limits::{HAVE_GATHER_MS, PUSHED_BYTES_MAX};
 use crate::message::{Item, Items, Lane, Message};
 use crate::roster::RosterChain;
 
@@ -137,7 +137,7 @@ impl Replica {
     ) -> bool {
         let Some(state) = self.peers.get(&peer) else { return false };
         let before = state.known_talk(&row.doc).is_some_and(|talk| talk.pushed);
-        if before || state.pushed >= PUSHED_DOCUMENTS_MAX {
+        if before || !state.may_push() {
             return false;
         }
         let ids = shelf.added(&row.doc, row.since);
@@ -150,7 +150,7 @@ impl Replica {
         }
         if let Some(state) = self.peers.get_mut(&peer) {
             state.talk(row.doc).pushed = true;
-            state.pushed += 1;
+            state.note_pushed();
         }
         while !items.is_empty() {
             self.send(peer, lane, Message::Body(Items::fill(row.doc, &mut items)));

@@ -222,8 +222,12 @@ impl Replica {
                 state.offers.begin(row.doc, now, ());
                 let fresh = now.since(row.since).0 <= RING_AGE_MS_MAX && row.rings;
                 let lane = if fresh { Lane::Urgent } else { Lane::Backfill };
-                if !self.push_due(peer, &row, &view, lane, shelf) {
-                    self.send_have(peer, row.doc, &view, true, lane);
+                if self.push_due(peer, &row, &view, lane, shelf) {
+                    continue;
+                }
+                self.send_have(peer, row.doc, &view, true, lane);
+                if let Some(state) = self.peers.get_mut(&peer) {
+                    state.note_told();
                 }
             }
         }
