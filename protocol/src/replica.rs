@@ -107,7 +107,7 @@ pub trait Shelf {
     fn gone(&self, peer: &MemberId, doc: &DocId) -> bool;
     /// When an envelope that is here was written, on this node's own clock: its arrival less the age
     /// that came with it.
-    fn written(&self, id: &EnvelopeId) -> Option<Millis>;
+    fn written(&self, doc: &DocId, id: &EnvelopeId) -> Option<Millis>;
     /// Envelopes of a document that were stored at this time of this node's clock or later, in that order.
     fn added(&self, doc: &DocId, since: Millis) -> Vec<EnvelopeId>;
     /// Rows of `due` for a peer that come after `after` in the order of [`DueRow::order`], at most `limit`.

@@ -89,9 +89,9 @@ impl Shelf for OpenShelf<'_> {
     fn gone(&self, peer: &MemberId, doc: &DocId) -> bool {
         self.read(|r| r.is_gone(peer, doc))
     }
-    fn written(&self, id: &EnvelopeId) -> Option<Millis> {
+    fn written(&self, doc: &DocId, id: &EnvelopeId) -> Option<Millis> {
         let read = self.written.borrow().get(id).copied();
-        read.or_else(|| self.read(|r| r.written(id)))
+        read.or_else(|| self.read(|r| r.written(doc, id)))
     }
     fn added(&self, doc: &DocId, since: Millis) -> Vec<EnvelopeId> {
         self.read(|r| r.added(doc, since))
@@ -112,10 +112,8 @@ impl Shelf for OpenShelf<'_> {
         self.read(|r| r.has_blob_for(doc, blob))
     }
     fn small_blob(&self, doc: &DocId, blob: &BlobId) -> Option<InlineBlob> {
-        let ours = |r: &Reader<'_>| if r.has_blob_for(doc, blob)? { r.blob(blob) } else { Ok(None) };
-        let found = self.read(ours)?;
-        let small = found.content.len() <= BLOB_INLINE_BYTES_MAX;
-        small.then_some(InlineBlob { id: *blob, salt: found.salt, content: found.content })
+        let found = self.read(|r| r.small_blob_for(doc, blob, BLOB_INLINE_BYTES_MAX))?;
+        Some(InlineBlob { id: *blob, salt: found.salt, content: found.content })
     }
     fn missing_blobs(&self, limit: usize) -> Vec<(DocId, BlobRef)> {
         self.read(|r| r.missing_blobs(limit))

@@ -11,7 +11,7 @@ use protocol::envelope::BlobClass;
 use protocol::ids::{BlobId, DocId, commitment};
 use protocol::limits::BLOB_INLINE_BYTES_MAX;
 use protocol::operation::Point;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
 use crate::store::reader::Reader;
@@ -147,12 +147,31 @@ impl Reader<'_> {
 
     /// A blob, if it is here and its key was not erased.
     pub fn blob(&self, id: &BlobId) -> Result<Option<Blob>, WriteError> {
-        let row: Option<(Option<Vec<u8>>, [u8; 32])> = self
+        let row = self
             .db()
             .prepare_cached("SELECT sealed, key FROM blob WHERE id = ?1")?
-            .query_row(params![id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row(params![id.0], sealed_row)
             .optional()?;
-        let Some((sealed, name)) = row else { return Ok(None) };
+        row.map_or(Ok(None), |row| self.opened(id, row))
+    }
+
+    /// The same of at most so many bytes, that came for this document. A larger one is not even read.
+    pub fn small_blob_for(
+        &self,
+        doc: &DocId,
+        id: &BlobId,
+        bytes_max: usize,
+    ) -> Result<Option<Blob>, WriteError> {
+        let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
+        let row = self
+            .db()
+            .prepare_cached("SELECT sealed, key FROM blob WHERE id = ?1 AND doc = ?2 AND bytes <= ?3")?
+            .query_row(params![id.0, doc.0, bytes_max], sealed_row)
+            .optional()?;
+        row.map_or(Ok(None), |row| self.opened(id, row))
+    }
+
+    fn opened(&self, id: &BlobId, (sealed, name): SealedRow) -> Result<Option<Blob>, WriteError> {
         let Some(key) = self.keys().blob(&name)? else { return Ok(None) };
         let sealed = match sealed {
             Some(sealed) => sealed,
@@ -182,6 +201,13 @@ impl Reader<'_> {
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+}
+
+/// What a row holds of a blob, as long as it is not in a file of its own, and its key's name.
+type SealedRow = (Option<Vec<u8>>, [u8; 32]);
+
+fn sealed_row(row: &Row<'_>) -> rusqlite::Result<SealedRow> {
+    Ok((row.get(0)?, row.get(1)?))
 }
 
 /// The blob, and for one above `small` what its file is to hold.

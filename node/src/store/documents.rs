@@ -171,8 +171,10 @@ impl Tx<'_> {
     fn keep_actor(&mut self, envelope: &AdmittedEnvelope, by: Option<PersonId>) -> Result<(), WriteError> {
         let Some(by) = by else { return Ok(()) };
         self.db()
-            .prepare_cached("INSERT INTO actor (envelope, person) VALUES (?1, ?2)")?
-            .execute(params![envelope.id().0, by.0])?;
+            .prepare_cached(
+                "INSERT INTO actor (envelope, person) SELECT number, ?3 FROM envelope WHERE doc = ?1 AND id = ?2",
+            )?
+            .execute(params![envelope.header().doc.0, envelope.id().0, by.0])?;
         Ok(())
     }
 
@@ -205,6 +207,9 @@ impl Tx<'_> {
             #[cfg(any(debug_assertions, feature = "planted-faults"))]
             crate::planted::store(envelope);
             self.add(envelope, &mut document, Some(*arrival))?;
+        }
+        if self.reader().holds_back_of(doc)? {
+            new.iter().try_for_each(|(envelope, _)| self.let_go(&envelope.id()))?;
         }
         self.keep_changed(doc, document, &proofs)?;
         Ok(new.len())
@@ -295,9 +300,6 @@ impl Tx<'_> {
         }
         self.failpoint("envelope")?;
         self.keep_bytes(envelope, arrival)?;
-        if arrival.is_some() {
-            self.let_go(&envelope.id())?;
-        }
         if envelope.header().is_genesis() {
             self.keep_arrival(envelope, arrival)?;
         }
@@ -450,10 +452,7 @@ impl Tx<'_> {
         let shared = self.shared();
         let lacking = due_peers(document, &shared.rosters(), &shared.member);
         let (db, now, urgent) = (self.db(), millis(self.now()), is_urgent(document));
-        // By its audience, so that the rows are found by key however much is due.
-        let mut rows = db.prepare_cached(
-            "SELECT peer FROM due WHERE doc = ?1 AND peer IN (SELECT member FROM audience WHERE doc = ?1)",
-        )?;
+        let mut rows = db.prepare_cached("SELECT peer FROM due WHERE doc = ?1")?;
         let rows = rows.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
         let has_it: Vec<MemberId> = rows.collect::<Result<_, _>>()?;
         let mut clear = db.prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?;
@@ -513,9 +512,9 @@ impl Reader<'_> {
     }
 
     /// True if this envelope is in the log.
-    pub fn holds(&self, id: &EnvelopeId) -> Result<bool, WriteError> {
-        let mut select = self.db().prepare_cached("SELECT 1 FROM envelope WHERE id = ?1")?;
-        Ok(select.exists(params![id.0])?)
+    pub fn holds(&self, doc: &DocId, id: &EnvelopeId) -> Result<bool, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT 1 FROM envelope WHERE doc = ?1 AND id = ?2")?;
+        Ok(select.exists(params![doc.0, id.0])?)
     }
 
     /// True if this envelope was refused.
@@ -539,7 +538,7 @@ impl Reader<'_> {
     pub fn traces(&self, doc: DocId) -> Result<BTreeMap<EnvelopeId, (Millis, Option<PersonId>)>, WriteError> {
         let mut select = self.db().prepare_cached(
             "SELECT envelope.id, envelope.received_ms, actor.person FROM envelope
-             LEFT JOIN actor ON actor.envelope = envelope.id WHERE envelope.doc = ?1",
+             LEFT JOIN actor ON actor.envelope = envelope.number WHERE envelope.doc = ?1",
         )?;
         let rows = select.query_map(params![doc.0], |row| {
             let received: i64 = row.get(1)?;

@@ -110,7 +110,7 @@ impl Tx<'_> {
         let mut told: Vec<(DocId, BlobId)> = Vec::new();
         {
             let mut select = self.db().prepare(
-                "SELECT envelope.bytes FROM actor JOIN envelope ON envelope.id = actor.envelope
+                "SELECT envelope.bytes FROM actor JOIN envelope ON envelope.number = actor.envelope
                  WHERE actor.person = ?1
                  UNION SELECT envelope.bytes FROM alert JOIN envelope ON envelope.doc = alert.doc
                  WHERE alert.reporter_mark = ?2 AND envelope.number =

@@ -63,7 +63,7 @@ impl Tx<'_> {
         let (id, header) = (held.envelope.id(), held.envelope.header());
         let (doc, now) = (header.doc, self.now());
         let reader = self.reader();
-        if reader.holds_back(&id)? || reader.holds(&id)? || !reader.has_room_to_hold(held.from, doc)? {
+        if reader.holds_back(&id)? || reader.holds(&doc, &id)? || !reader.has_room_to_hold(held.from, doc)? {
             return Ok(false);
         }
         self.db()
@@ -165,6 +165,11 @@ impl Reader<'_> {
     /// True for an envelope that is held without a verdict.
     pub fn holds_back(&self, id: &EnvelopeId) -> Result<bool, WriteError> {
         Ok(self.db().prepare_cached("SELECT 1 FROM held WHERE id = ?1")?.exists(params![id.0])?)
+    }
+
+    /// True if any of a document is held so.
+    pub fn holds_back_of(&self, doc: DocId) -> Result<bool, WriteError> {
+        Ok(self.db().prepare_cached("SELECT 1 FROM held WHERE doc = ?1")?.exists(params![doc.0])?)
     }
 
     /// Those of a document that a peer sent and that are held.

@@ -194,7 +194,7 @@ impl Tx<'_> {
             ":takes_over": takes_over.map(|member| member.0),
             ":place_words": place_words(document, genesis, &matter).map(|blob| blob.0),
             ":nonce": open.nonce.0,
-            ":asked": self.reader().asked(&fold)? as u8,
+            ":asked": self.reader().asked(doc, &fold)? as u8,
             ":closed_ms": closed_at.map(millis),
             ":retired": fold.retired.is_some(),
             ":takeover_to": taken_over_to(&fold).map(|member| member.0),
@@ -369,15 +369,15 @@ impl Reader<'_> {
     }
 
     /// Whether a referral to this node waits for its answer, and whether the last of them came in time.
-    fn asked(&self, fold: &Fold) -> Result<Asked, WriteError> {
+    fn asked(&self, doc: DocId, fold: &Fold) -> Result<Asked, WriteError> {
         let us = self.member();
         let waits = fold.referrals.iter().filter(|(_, to)| to.to == Some(us) && to.answer.is_none());
         let mut asked = Asked::No;
         for (envelope, _) in waits {
             let age: Option<i64> = self
                 .db()
-                .prepare_cached("SELECT received_ms - written_ms FROM envelope WHERE id = ?1")?
-                .query_row(params![envelope.0], |row| row.get(0))
+                .prepare_cached("SELECT received_ms - written_ms FROM envelope WHERE doc = ?1 AND id = ?2")?
+                .query_row(params![doc.0, envelope.0], |row| row.get(0))
                 .optional()?;
             let in_time = age.is_some_and(|age| age <= millis(Millis(RING_AGE_MS_MAX)));
             asked = if in_time || asked == Asked::InTime { Asked::InTime } else { Asked::Late };

@@ -82,7 +82,7 @@ impl Tx<'_> {
         let keep = "UPDATE retired SET retire = ?2 WHERE doc = ?1";
         self.db().prepare_cached(keep)?.execute(params![doc.0, retire])?;
         for sql in [
-            "DELETE FROM actor WHERE envelope IN (SELECT id FROM envelope WHERE doc = ?1)",
+            "DELETE FROM actor WHERE envelope IN (SELECT number FROM envelope WHERE doc = ?1)",
             "DELETE FROM envelope WHERE doc = ?1",
             "DELETE FROM proof WHERE doc = ?1",
             "DELETE FROM erase_wanted WHERE doc = ?1",

@@ -19,6 +19,7 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0010.sql"),
     include_str!("schema/node_0011.sql"),
     include_str!("schema/node_0012.sql"),
+    include_str!("schema/node_0013.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
@@ -82,6 +83,56 @@ mod tests {
         for (table, doc) in DERIVED {
             let column = doc.unwrap_or("rowid").replace("rowid", "1");
             db.execute(&format!("DELETE FROM {table} WHERE {column} IS NOT NULL"), []).unwrap();
+        }
+    }
+
+    #[test]
+    fn log_writers_and_dues_of_an_older_store_are_kept() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, &NODE_STEPS[..12]).unwrap();
+        db.execute_batch(
+            "INSERT INTO envelope (number, id, doc, author, bytes, received_ms, written_ms) VALUES
+                 (1, x'0a', x'd1', x'aa', x'01', 10, 9), (3, x'0c', x'd1', x'aa', x'03', 30, 29),
+                 (2, x'0b', x'd2', x'bb', x'02', 20, 19);
+             INSERT INTO actor (envelope, person) VALUES (x'0c', 7);
+             INSERT INTO due (peer, doc, since_ms, urgent) VALUES
+                 (x'f1', x'd1', 10, 0), (x'f1', x'd2', 20, 0), (x'f2', x'd2', 20, 0), (x'f1', x'd3', 5, 1);",
+        )
+        .unwrap();
+        migrate_node(&mut db).unwrap();
+        let read = |sql: &str| -> Vec<String> {
+            let mut select = db.prepare(sql).unwrap();
+            select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        let log = read("SELECT number || hex(id) || hex(doc) || received_ms || written_ms FROM envelope");
+        assert_eq!(log, ["10AD1109", "20BD22019", "30CD13029"]);
+        assert_eq!(read("SELECT envelope || ' ' || person FROM actor"), ["3 7"]);
+        let due = "SELECT hex(doc) FROM due WHERE peer = x'f1' ORDER BY urgent DESC, since_ms DESC, doc";
+        assert_eq!(read(due), ["D3", "D2", "D1"]);
+        let twice = "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms)
+                     VALUES (x'0a', x'd1', x'aa', x'01', 40, 39)";
+        assert!(db.execute(twice, []).is_err(), "an envelope is stored once");
+    }
+
+    #[test]
+    fn what_is_asked_of_the_log_and_of_what_is_due_is_found_by_key() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate_node(&mut db).unwrap();
+        for sql in [
+            "SELECT written_ms FROM envelope WHERE doc = ?1 AND id = ?2",
+            "SELECT bytes FROM envelope WHERE doc = ?1 ORDER BY number",
+            "SELECT max(received_ms) FROM envelope WHERE doc = ?1",
+            "SELECT peer FROM due WHERE doc = ?1",
+            "DELETE FROM due WHERE peer = ?1 AND doc = ?2",
+            "SELECT doc FROM due WHERE peer = ?1 ORDER BY urgent DESC, since_ms DESC, doc",
+        ] {
+            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let count = plan.parameter_count();
+            let values = rusqlite::params_from_iter(std::iter::repeat_n(1, count));
+            let steps: Vec<String> =
+                plan.query_map(values, |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+            assert!(steps.iter().all(|step| !step.starts_with("SCAN")), "{sql}: {steps:?}");
+            assert!(!sql.contains("urgent") || steps.len() == 1, "sorted by the index: {steps:?}");
         }
     }
 }

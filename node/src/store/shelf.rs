@@ -11,11 +11,11 @@ use crate::store::reader::Reader;
 
 impl Reader<'_> {
     /// When an envelope that is held was written, on this node's own clock.
-    pub fn written(&self, id: &EnvelopeId) -> Result<Option<Millis>, WriteError> {
+    pub fn written(&self, doc: &DocId, id: &EnvelopeId) -> Result<Option<Millis>, WriteError> {
         let at: Option<i64> = self
             .db()
-            .prepare_cached("SELECT written_ms FROM envelope WHERE id = ?1")?
-            .query_row(params![id.0], |row| row.get(0))
+            .prepare_cached("SELECT written_ms FROM envelope WHERE doc = ?1 AND id = ?2")?
+            .query_row(params![doc.0, id.0], |row| row.get(0))
             .optional()?;
         Ok(at.map(|at| Millis(u64::try_from(at).unwrap_or_default())))
     }

@@ -204,7 +204,7 @@ impl Replica {
                 .iter()
                 .filter(|blob| view.entitled_to_blob(peer, blob))
                 .filter_map(|blob| shelf.small_blob(&doc, &blob.id));
-            let written = shelf.written(&envelope.id()).unwrap_or(self.now);
+            let written = shelf.written(&doc, &envelope.id()).unwrap_or(self.now);
             Item {
                 age: self.now.since(written),
                 envelope: envelope.signed().clone(),

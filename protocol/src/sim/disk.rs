@@ -438,7 +438,7 @@ impl Shelf for Disk {
     fn gone(&self, peer: &MemberId, doc: &DocId) -> bool {
         self.kept.gone.contains_key(&(*peer, *doc))
     }
-    fn written(&self, id: &EnvelopeId) -> Option<Millis> {
+    fn written(&self, _doc: &DocId, id: &EnvelopeId) -> Option<Millis> {
         self.written.get(id).copied()
     }
     fn added(&self, doc: &DocId, since: Millis) -> Vec<EnvelopeId> {
