@@ -263,6 +263,7 @@ impl Store {
             ballast,
             group: tx::Effects::default(),
             job: tx::Effects::default(),
+            queue: Queue::Normal,
             #[cfg(test)]
             fail_at: None,
         };

@@ -2,6 +2,7 @@
 //! who comes back is sent what it missed.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -10,13 +11,14 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep_until};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
 use super::error::{Code, Problem, ProblemView};
 use super::hub::{Choose, Hub, Told, frame, opening, reload};
-use super::limits::EVENTS_RESUMED_MAX;
+use super::limits::{BULK_TOLD_EVERY, BULK_TOLD_MAX, EVENTS_RESUMED_MAX};
 use super::session::Maybe;
 use crate::desk::{Desk, Reach, Viewer};
 use crate::store::{Event, Missed, What};
@@ -85,7 +87,7 @@ async fn resume(
             Missed::Events(events) => {
                 for event in events {
                     last = event.number;
-                    first.extend(chosen(&told(desk, event).await?, viewer));
+                    first.extend(chosen(&told(desk, event, last).await?, viewer));
                 }
             }
         }
@@ -107,17 +109,63 @@ fn chosen(told: &Told<Reach>, viewer: Viewer) -> Option<Bytes> {
     }
 }
 
-async fn told(desk: &Desk, event: Event) -> Result<Told<Reach>, Problem> {
+/// `resumes`: the number that a reader comes back with.
+async fn told(desk: &Desk, event: Event, resumes: u64) -> Result<Told<Reach>, Problem> {
     let Event { number, what, doc } = event;
     let reach = desk.reach(&event).await?;
     let data = doc.map_or_else(|| "{}".to_owned(), |doc| format!("{{\"id\":\"{doc}\"}}"));
     let public = match what {
         // Where figures are public, an incident is a figure that changed: its id says nothing there.
-        What::Incident | What::Figures => Some(frame(number, What::Figures.name(), "{}")),
-        What::Notice => doc.map(|_| frame(number, What::Notice.name(), "{}")),
+        What::Incident | What::Figures => Some(frame(resumes, What::Figures.name(), "{}")),
+        What::Notice => doc.map(|_| frame(resumes, What::Notice.name(), "{}")),
         What::Peers => None,
     };
-    Ok(Told { number, full: frame(number, what.name(), &data), public, reach })
+    Ok(Told { number, full: frame(resumes, what.name(), &data), public, reach })
+}
+
+/// How events of catching up are told: one by one while they are few, and of many only that there were some, so
+/// that an alarm's event waits behind none of them.
+struct Pace {
+    /// How many more are told one by one until `again_at`.
+    left: usize,
+    again_at: Instant,
+    /// Those of which readers have not been told yet.
+    untold: Option<Untold>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Untold {
+    /// Everything up to this number was told.
+    after: u64,
+    newest: u64,
+}
+
+impl Pace {
+    fn new(now: Instant) -> Self {
+        Self { left: BULK_TOLD_MAX, again_at: now + BULK_TOLD_EVERY, untold: None }
+    }
+
+    /// True if these are told one by one; otherwise readers are told of them at `again_at`.
+    fn tells(&mut self, now: Instant, bulk: &[Event], last: u64) -> bool {
+        if now >= self.again_at && self.untold.is_none() {
+            *self = Self::new(now);
+        }
+        if self.untold.is_none() && bulk.len() <= self.left {
+            self.left -= bulk.len();
+            return true;
+        }
+        let untold = self.untold.get_or_insert(Untold { after: last, newest: last });
+        untold.newest = bulk.iter().map(|event| event.number).fold(untold.newest, u64::max);
+        false
+    }
+
+    /// The newest of those that were not told, once it is time to tell that there were some.
+    async fn over(&mut self) -> u64 {
+        let Some(untold) = self.untold else { return pending().await };
+        sleep_until(self.again_at).await;
+        *self = Self::new(Instant::now());
+        untold.newest
+    }
 }
 
 /// Passes every commit on to the streams until the store stops. Joined at shutdown.
@@ -130,11 +178,24 @@ pub(super) async fn feed(desk: Desk, hub: Arc<Hub<Reach>>) {
             return hub.stop();
         }
     };
+    let mut pace = Pace::new(Instant::now());
     loop {
-        let events = match commits.recv().await {
+        let committed = tokio::select! {
+            committed = commits.recv() => committed,
+            newest = pace.over() => {
+                hub.reload(newest);
+                continue;
+            }
+        };
+        let mut events = match committed {
             Ok(committed) => {
                 hub.count_commit();
-                committed.events.to_vec()
+                let mut events = committed.events.to_vec();
+                if pace.tells(Instant::now(), &committed.bulk, last) {
+                    events.extend_from_slice(&committed.bulk);
+                }
+                last = committed.bulk.iter().map(|event| event.number).fold(last, u64::max);
+                events
             }
             Err(RecvError::Lagged(_)) => match desk.events_after(last).await {
                 Ok(Missed::Events(events)) => events,
@@ -150,16 +211,46 @@ pub(super) async fn feed(desk: Desk, hub: Arc<Hub<Reach>>) {
             },
             Err(RecvError::Closed) => return hub.stop(),
         };
+        events.sort_unstable_by_key(|event| event.number);
         for event in events {
             // Also one that was written while `last` was read: a stream leaves out by itself what it has said.
             last = last.max(event.number);
             if !hub.heard() {
                 continue;
             }
-            match told(&desk, event).await {
+            // Whoever comes back with this number is told what was not told before it.
+            let resumes = pace.untold.map_or(event.number, |untold| untold.after.min(event.number));
+            match told(&desk, event, resumes).await {
                 Ok(told) => hub.tell(Arc::new(told)),
                 Err(_) => hub.reload(event.number),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(numbers: std::ops::Range<u64>) -> Vec<Event> {
+        numbers.map(|number| Event { number, what: What::Incident, doc: None }).collect()
+    }
+
+    #[tokio::test]
+    async fn few_events_of_catching_up_are_told_one_by_one_and_many_once_in_a_while() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        let few = BULK_TOLD_MAX as u64;
+        assert!(pace.tells(start, &bulk(1..few), 0));
+        assert!(!pace.tells(start, &bulk(few..few + 3), few - 1), "too many in this time");
+        assert!(!pace.tells(start, &bulk(few + 3..few + 4), few + 2), "none before those");
+        assert_eq!(pace.untold, Some(Untold { after: few - 1, newest: few + 3 }));
+        assert!(!pace.tells(start + 9 * BULK_TOLD_EVERY, &[], few + 3), "they are told first");
+        pace.again_at = start;
+        assert_eq!(pace.over().await, few + 3);
+        assert!(pace.again_at >= start + BULK_TOLD_EVERY, "and not again before that");
+        assert!(pace.tells(Instant::now(), &bulk(few + 4..few + 6), few + 3), "and then one by one again");
+        let later = Instant::now() + BULK_TOLD_EVERY;
+        assert!(pace.tells(later, &bulk(50..50 + few), 49), "as many as in any time");
     }
 }

@@ -62,6 +62,13 @@ pub const EVENTS_QUEUED_MAX: usize = 1_024;
 /// Events that a reader who comes back is sent one by one. Beyond, it is told to load the page again.
 pub const EVENTS_RESUMED_MAX: usize = 1_000;
 
+/// Events of catching up that readers are told one by one in [`BULK_TOLD_EVERY`]. Beyond, they are told to load
+/// their pages again, once each time, and an alarm's event does not wait behind them.
+pub const BULK_TOLD_MAX: usize = 32;
+
+/// See [`BULK_TOLD_MAX`]. A page that is open while a node catches up with very much asks so often.
+pub const BULK_TOLD_EVERY: Duration = Duration::from_secs(1);
+
 /// A comment that keeps proxies and mobile networks from closing a quiet event stream, and lets a
 /// page notice that its node is gone.
 pub const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(15);

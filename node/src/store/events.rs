@@ -57,8 +57,10 @@ pub struct Event {
 /// What one commit changed, in order.
 #[derive(Debug, Clone)]
 pub struct Committed {
-    /// Its events.
+    /// Its events, in order, without those in `bulk`.
     pub events: Arc<[Event]>,
+    /// Events of catching up and filling, in order: nobody waits for one of them.
+    pub bulk: Arc<[Event]>,
     /// Envelopes that this node itself wrote and that [`super::Store::tell_wrote`] did not take.
     pub wrote: Arc<[AdmittedEnvelope]>,
 }

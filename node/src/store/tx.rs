@@ -14,6 +14,7 @@ use crate::store::events::{Committed, Event, What};
 use crate::store::keys::Keys;
 use crate::store::limits::EVENTS_KEPT_MAX;
 use crate::store::reader::Reader;
+use crate::store::writer::Queue;
 use crate::store::{Clock, Shared, WriteError};
 
 /// The writer's connections and state; lives on its thread.
@@ -30,6 +31,8 @@ pub(super) struct Writing {
     pub(super) ballast: PathBuf,
     pub(super) group: Effects,
     pub(super) job: Effects,
+    /// From which queue the job is.
+    pub(super) queue: Queue,
     /// Where the next job is to fail half-way.
     #[cfg(test)]
     pub(super) fail_at: Option<String>,
@@ -39,6 +42,8 @@ pub(super) struct Writing {
 #[derive(Default)]
 pub(super) struct Effects {
     pub(super) events: Vec<Event>,
+    /// Those of a job behind everything else.
+    pub(super) bulk: Vec<Event>,
     pub(super) wrote: Vec<AdmittedEnvelope>,
     /// Documents that were changed in the cache; forgotten if the job is undone.
     pub(super) touched: Vec<DocId>,
@@ -60,18 +65,19 @@ impl Writing {
     pub(super) fn commit(&mut self) -> Result<(), WriteError> {
         step(&self.keys, "COMMIT")?;
         step(&self.db, "COMMIT")?;
-        let effects = std::mem::take(&mut self.group);
+        let mut effects = std::mem::take(&mut self.group);
         // Before anybody is told: who is told looks here.
         self.shared.recent.committed(&effects.touched, &self.documents);
         if effects.erased {
             self.shared.erasure.notify_one();
         }
-        let mut wrote = effects.wrote;
+        let mut wrote = std::mem::take(&mut effects.wrote);
         if let Some(tell) = self.shared.tell_wrote.get() {
             wrote = wrote.into_iter().filter_map(tell).collect();
         }
-        if !effects.events.is_empty() || !wrote.is_empty() {
-            let committed = Committed { events: effects.events.into(), wrote: wrote.into() };
+        let Effects { events, bulk, .. } = effects;
+        if !events.is_empty() || !bulk.is_empty() || !wrote.is_empty() {
+            let committed = Committed { events: events.into(), bulk: bulk.into(), wrote: wrote.into() };
             // Nobody listening is no error: the events are in their table, the rest in the log.
             let _ = self.commits.send(committed);
         }
@@ -96,13 +102,14 @@ impl Writing {
         self.db.total_changes() + self.keys.total_changes()
     }
 
-    pub(super) fn start_job(&mut self) {
-        self.job = Effects::default();
+    pub(super) fn start_job(&mut self, queue: Queue) {
+        (self.job, self.queue) = (Effects::default(), queue);
     }
 
     /// The job's effects are to be told with the commit.
     pub(super) fn keep_job(&mut self) {
         self.group.events.append(&mut self.job.events);
+        self.group.bulk.append(&mut self.job.bulk);
         self.group.wrote.append(&mut self.job.wrote);
         self.group.touched.append(&mut self.job.touched);
         self.group.erased |= self.job.erased;
@@ -115,8 +122,8 @@ impl Writing {
         }
     }
 
-    pub(super) fn savepoint(&mut self) -> Result<(), WriteError> {
-        self.start_job();
+    pub(super) fn savepoint(&mut self, queue: Queue) -> Result<(), WriteError> {
+        self.start_job(queue);
         step(&self.db, "SAVEPOINT job")?;
         step(&self.keys, "SAVEPOINT job")?;
         Ok(())
@@ -238,7 +245,9 @@ impl Tx<'_> {
             }
             number
         };
-        self.writing.job.events.push(Event { number, what, doc });
+        let job = &mut self.writing.job;
+        let events = if self.writing.queue == Queue::Bulk { &mut job.bulk } else { &mut job.events };
+        events.push(Event { number, what, doc });
         Ok(())
     }
 }

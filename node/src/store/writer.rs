@@ -171,7 +171,7 @@ fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result
     while let Some(mut queued) = next.take() {
         let mut undo = false;
         if fault.is_none() {
-            match run_free(writing, queued.job.as_mut()) {
+            match run_free(writing, &mut queued) {
                 Ok(whole) => undo = !whole,
                 Err(error) => fault = Some(error),
             }
@@ -208,10 +208,10 @@ fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result
 
 /// Runs a job without a guard. False if it failed and left something behind: the transaction is to be
 /// undone. An error means that too.
-fn run_free(writing: &mut Writing, job: &mut dyn Job) -> Result<bool, WriteError> {
+fn run_free(writing: &mut Writing, queued: &mut Queued) -> Result<bool, WriteError> {
     let before = writing.changes();
-    writing.start_job();
-    match attempt(writing, job) {
+    writing.start_job(queued.queue);
+    match attempt(writing, queued.job.as_mut()) {
         JobEnd::Keep => writing.keep_job(),
         JobEnd::Undo if writing.changes() == before => writing.forget_job(),
         JobEnd::Undo => return Ok(false),
@@ -224,7 +224,7 @@ fn run_free(writing: &mut Writing, job: &mut dyn Job) -> Result<bool, WriteError
 fn run_guarded(writing: &mut Writing, jobs: &mut [Queued]) -> Result<(), WriteError> {
     writing.roll_back();
     writing.begin()?;
-    jobs.iter_mut().try_for_each(|queued| run_one(writing, queued.job.as_mut()))
+    jobs.iter_mut().try_for_each(|queued| run_one(writing, queued))
 }
 
 /// After a shared transaction found no room: each job in a transaction of its own.
@@ -233,7 +233,7 @@ fn one_by_one(writing: &mut Writing, jobs: Vec<Queued>) -> Result<(), WriteError
     for mut queued in jobs {
         let outcome = match &fatal {
             Some(WriteError::Io) => Err(WriteError::Io),
-            _ => alone(writing, queued.job.as_mut()),
+            _ => alone(writing, &mut queued),
         };
         let fault = outcome.err();
         if let Some(WriteError::Io) = &fault {
@@ -244,8 +244,8 @@ fn one_by_one(writing: &mut Writing, jobs: Vec<Queued>) -> Result<(), WriteError
     fatal.map_or(Ok(()), Err)
 }
 
-fn alone(writing: &mut Writing, job: &mut dyn Job) -> Result<(), WriteError> {
-    let outcome = writing.begin().and_then(|()| run_one(writing, job)).and_then(|()| writing.commit());
+fn alone(writing: &mut Writing, queued: &mut Queued) -> Result<(), WriteError> {
+    let outcome = writing.begin().and_then(|()| run_one(writing, queued)).and_then(|()| writing.commit());
     if outcome.is_err() {
         writing.roll_back();
     }
@@ -253,9 +253,9 @@ fn alone(writing: &mut Writing, job: &mut dyn Job) -> Result<(), WriteError> {
 }
 
 /// Runs a job in its savepoint. An error means that the whole transaction must be undone.
-fn run_one(writing: &mut Writing, job: &mut dyn Job) -> Result<(), WriteError> {
-    writing.savepoint()?;
-    match attempt(writing, job) {
+fn run_one(writing: &mut Writing, queued: &mut Queued) -> Result<(), WriteError> {
+    writing.savepoint(queued.queue)?;
+    match attempt(writing, queued.job.as_mut()) {
         JobEnd::Keep => writing.keep_savepoint(),
         JobEnd::Undo => writing.undo_savepoint(),
         JobEnd::Fault(fault) => Err(fault),

@@ -10,8 +10,9 @@ use tower::ServiceExt as _;
 
 use super::node::{Node, Who};
 use super::request;
-use crate::http::limits::EVENT_STREAMS_PER_SESSION_MAX;
+use crate::http::limits::{BULK_TOLD_MAX, EVENT_STREAMS_PER_SESSION_MAX};
 use crate::http::{events, router};
+use crate::store::{Queue, Tx, What, WriteError};
 
 /// Opens the stream and starts feeding it.
 async fn open(node: &Node, who: Who<'_>, after: Option<u64>) -> BodyDataStream {
@@ -65,6 +66,30 @@ async fn a_new_alert_reaches_the_desk_at_once_and_is_resumed_from_any_number() {
     let mut late = open(&node, Some(&desk), Some(number(&said))).await;
     let second = node.raise(Some(&rosa), "robbery", 2).await;
     assert!(until(&mut late, "event: incident").await.contains(&second), "what was seen is not said again");
+}
+
+#[tokio::test]
+async fn an_alerts_event_waits_behind_nothing_that_catches_up_and_that_is_not_lost() {
+    let node = Node::town();
+    feeding(&node);
+    let (rosa, desk) = (node.resident("Rosa").await, node.operator("Turno").await);
+    let mut live = open(&node, Some(&desk), None).await;
+    let before = number(&until(&mut live, "retry").await);
+    let catches_up = |tx: &mut Tx<'_>| -> Result<(), WriteError> {
+        (0..=BULK_TOLD_MAX).try_for_each(|_| tx.event(What::Figures, None))
+    };
+    node.desk.store().write(Queue::Bulk, catches_up).await.unwrap();
+    let id = node.raise(Some(&rosa), "robbery", 1).await;
+    let said = until(&mut live, "event: ").await;
+    assert!(said.contains(&id), "the first that is told: {said}");
+    assert_eq!(number(&said), before, "whoever comes back with it has missed the others");
+    let told = number(&until(&mut live, "event: reload").await);
+    assert!(told > before + BULK_TOLD_MAX as u64);
+    let mut resumed = open(&node, Some(&desk), Some(number(&said))).await;
+    until(&mut resumed, "event: figures").await;
+    assert!(until(&mut resumed, "event: incident").await.contains(&id));
+    node.desk.store().write(Queue::Bulk, |tx| tx.event(What::Figures, None)).await.unwrap();
+    until(&mut live, "event: figures").await;
 }
 
 #[tokio::test]
