@@ -18,8 +18,7 @@ use crate::handlers::{Decode, Worth};
 use crate::keys::{TlsKey, peer_key};
 use crate::lane::{BLOB_STREAM, Lane, LaneOutlet, LaneQueue, index, of_number};
 use crate::limits::{
-    BLOB_STREAMS_MAX, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, OWED_MIN, PUSH_FACTOR, ROSTERS_TIME_MAX,
-    WASTE_FACTOR,
+    BLOB_STREAMS_MAX, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, OWED_MIN, ROSTERS_TIME_MAX, WASTE_FACTOR,
 };
 use crate::links::{Link, LinkEvent, Read};
 use crate::peers::PeerCounters;
@@ -266,13 +265,12 @@ impl<D: Decode> Reading<D> {
                 }
             };
             let cost = began.elapsed();
-            let (waste, unasked) = match self.context.decode.worth(&decoded) {
-                Worth::Asked => (0, 0),
-                Worth::Pushed => (0, PUSH_FACTOR),
-                Worth::Worthless => (WASTE_FACTOR, 0),
-            };
-            owed += cost * waste + self.state.take_charge(lane);
-            if sender.send(Read { frame: decoded, unasked: cost * unasked }).await.is_err() {
+            let worth = self.context.decode.worth(&decoded);
+            if worth == Worth::Worthless {
+                owed += cost * WASTE_FACTOR;
+            }
+            owed += self.state.take_charge(lane);
+            if sender.send(Read { frame: decoded, cost, unasked: worth == Worth::Pushed }).await.is_err() {
                 return CloseCode::Goodbye;
             }
             self.context.inbox_ready.notify_one();

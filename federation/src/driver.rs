@@ -20,7 +20,7 @@ use crate::close::CloseCode;
 use crate::context::Context;
 use crate::handlers::Decode;
 use crate::lane::Lane;
-use crate::limits::{COMMANDS_RUN_MAX, PUSH_FACTOR, WASTE_FACTOR};
+use crate::limits::{BULK_YIELDS, COMMANDS_RUN_MAX, PUSH_FACTOR, WASTE_FACTOR, YIELD_FACTOR};
 use crate::links::{Change, LinkEvent, Links, Read};
 use crate::node::Handle;
 
@@ -88,8 +88,8 @@ impl Fruit {
     /// What a peer pays for a frame that took the loop so long, and so long to read without being asked for.
     fn price(self, unasked: Duration, took: Duration) -> Duration {
         match self {
-            Fruit::Nothing => unasked + took * WASTE_FACTOR,
-            Fruit::Words => unasked + took * PUSH_FACTOR,
+            Fruit::Nothing => unasked * PUSH_FACTOR + took * WASTE_FACTOR,
+            Fruit::Words => (unasked + took) * PUSH_FACTOR,
             Fruit::Deeds => Duration::ZERO,
         }
     }
@@ -136,6 +136,8 @@ pub(crate) struct Driver<D: Decode, C: Core<Frame = D::Frame>> {
     pub commands: mpsc::Receiver<C::Command>,
     pub blob_asks: mpsc::Receiver<BlobAsk>,
     pub core: C,
+    /// When something last came or went on the urgent lane.
+    pub alarm_at: Option<Instant>,
 }
 
 impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
@@ -169,10 +171,16 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
             worked = true;
         }
         let (urgent, others) = (self.core.congested(Lane::Urgent), self.core.congested(Lane::Backfill));
-        if let Some((peer, lane, Read { frame, unasked })) = self.links.next_frame(!urgent, !others) {
+        if let Some((peer, lane, Read { frame, cost, unasked })) = self.links.next_frame(!urgent, !others) {
             let began = Instant::now();
             self.input(Input::Frame { peer, lane, frame });
-            self.links.charge(peer, lane, self.core.fruit().price(unasked, began.elapsed()));
+            let took = began.elapsed();
+            let mut price = self.core.fruit().price(if unasked { cost } else { Duration::ZERO }, took);
+            if lane == Lane::Backfill && self.alarm_at.is_some_and(|at| at.elapsed() < BULK_YIELDS) {
+                price += (cost + took) * YIELD_FACTOR;
+            }
+            self.links.charge(peer, lane, price);
+            self.note_alarm(lane);
             worked = true;
         }
         if self.core.wake_at().is_some_and(|at| at <= self.context.clock.now()) {
@@ -180,6 +188,13 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
             worked = true;
         }
         worked
+    }
+
+    /// Notes that something pressing came or goes.
+    fn note_alarm(&mut self, lane: Lane) {
+        if lane == Lane::Urgent {
+            self.alarm_at = Some(Instant::now());
+        }
     }
 
     /// Waits for anything; false once the node stops.
@@ -253,7 +268,10 @@ impl<D: Decode, C: Core<Frame = D::Frame>> Driver<D, C> {
             }
             while let Some(output) = self.core.poll_output() {
                 let changes = match output {
-                    Output::Send { peer, lane, frame } => self.links.send(peer, lane, frame),
+                    Output::Send { peer, lane, frame } => {
+                        self.note_alarm(lane);
+                        self.links.send(peer, lane, frame)
+                    }
                     Output::Disconnect { peer, code } => self.links.disconnect(peer, code),
                 };
                 inputs.extend(changes.into_iter().map(Input::from));
@@ -288,7 +306,7 @@ mod tests {
     fn what_was_wanted_costs_its_sender_nothing_and_the_rest_its_reading_and_the_loop() {
         let (read, took) = (Duration::from_micros(30), Duration::from_micros(10));
         assert_eq!(Fruit::Deeds.price(read, took), Duration::ZERO);
-        assert_eq!(Fruit::Words.price(read, took), read + took * PUSH_FACTOR);
-        assert_eq!(Fruit::Nothing.price(read, took), read + took * WASTE_FACTOR);
+        assert_eq!(Fruit::Words.price(read, took), (read + took) * PUSH_FACTOR);
+        assert_eq!(Fruit::Nothing.price(read, took), read * PUSH_FACTOR + took * WASTE_FACTOR);
     }
 }

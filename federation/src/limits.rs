@@ -99,6 +99,11 @@ pub const WASTE_FACTOR: u32 = 4;
 /// The same for envelopes that nobody asked for and of which nothing was stored, and for the loop's time where
 /// only words came of a frame: at most half a core.
 pub const PUSH_FACTOR: u32 = 1;
+/// How long after something on the urgent lane catching up is slowed: on a machine whose cores are all busy with
+/// it, an alarm would wait at each of the dozen threads that it goes through.
+pub const BULK_YIELDS: Duration = Duration::from_millis(500);
+/// What catches up rests then this many times as long as it took to be read and judged.
+pub const YIELD_FACTOR: u32 = 1;
 /// What is owed is paid once it is this much: a live alert is one envelope, and waits for nothing.
 pub const OWED_MIN: Duration = Duration::from_millis(2);
 /// Commands to the loop that wait. More: whoever gives one waits.

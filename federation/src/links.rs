@@ -41,8 +41,10 @@ pub(crate) struct Link<F> {
 /// A frame after it was decoded and judged by itself.
 pub(crate) struct Read<F> {
     pub frame: F,
-    /// What reading it cost, to be paid for by the peer unless it was good for something.
-    pub unasked: Duration,
+    /// What reading it cost.
+    pub cost: Duration,
+    /// True if nobody asked for it: its peer pays for that unless it was good for something.
+    pub unasked: bool,
 }
 
 /// What a connection's tasks tell the loop.

@@ -130,6 +130,7 @@ impl<C: Core> Federation<C> {
             commands: commands_taken,
             blob_asks: blob_asks_taken,
             core,
+            alarm_at: None,
         };
         let runtime = tokio::runtime::Handle::current();
         let tasks = vec![
