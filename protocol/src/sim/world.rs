@@ -88,8 +88,8 @@ pub(super) struct World {
     pub withheld: BTreeSet<(usize, EnvelopeId)>,
     /// True once a hostile member wrote under more generations than one may have.
     pub swarmed: bool,
-    /// Messages sent, by their name.
-    pub sent: BTreeMap<&'static str, u64>,
+    /// Messages sent, by who sent them and by their name.
+    pub sent: BTreeMap<(usize, &'static str), u64>,
     /// What whoever replays this run should know beside its events.
     pub remarks: Vec<String>,
     /// With which node a node talks when it talks with a member, and over which connection.
@@ -303,6 +303,10 @@ impl World {
 
     fn step(&mut self, event: Event) -> Result<(), String> {
         match event {
+            // A node reads nothing before its own end of the connection is up.
+            Event::Deliver { connection, from, to, .. } if self.opens(connection, from, to) => {
+                self.at(1, event);
+            }
             Event::Deliver { connection, from, to, lane, bytes } => {
                 self.deliver(connection, from, to, lane, &bytes)?;
             }
@@ -416,7 +420,7 @@ impl World {
 
     pub fn send(&mut self, from: usize, member: &MemberId, lane: Lane, message: &Message) {
         self.report.messages += 1;
-        *self.sent.entry(message.name()).or_insert(0) += 1;
+        *self.sent.entry((from, message.name())).or_insert(0) += 1;
         let Some((to, connection)) = self.sessions.get(&(from, *member)).copied() else {
             self.report.lost += 1;
             return;
@@ -446,6 +450,14 @@ impl World {
                 Event::Deliver { connection, from, to, lane, bytes },
             );
         }
+    }
+
+    /// True while a connection stands and a node does not know of it yet.
+    fn opens(&self, connection: u64, from: usize, to: usize) -> bool {
+        let (node, peer) = (self.node(to), self.node(from).disk.me);
+        node.up
+            && self.live(from, to) == Some(connection)
+            && node.replica.connected().all(|known| known != peer)
     }
 
     fn deliver(
