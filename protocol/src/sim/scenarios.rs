@@ -36,6 +36,7 @@ impl Stage {
             hostile: 0,
             retention_ms: never,
             upgrades: false,
+            ticks_per_mille: 200,
             ..Settings::of_seed(0)
         };
         let mut stage = Stage { world: World::new(scripts::seed(), settings) };

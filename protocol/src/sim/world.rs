@@ -30,6 +30,7 @@ pub(super) enum Event {
     Tell { node: usize, life: u64, input: Input },
     BlobCame { node: usize, life: u64, blob: InlineBlob },
     Wake(usize),
+    Tick(usize),
     Act,
     Weather,
     Restart(usize),
@@ -68,6 +69,8 @@ pub(super) struct World {
     pub dice: Dice,
     /// Of what not every run plays, so that the others play as they did before it was made.
     pub late_dice: Dice,
+    /// Of ticks that nobody asked for, so that whatever else happens by chance is the same with them or without.
+    pub tick_dice: Dice,
     pub now: Millis,
     pub league: League,
     pub nodes: Vec<Node>,
@@ -112,6 +115,7 @@ impl World {
             settings,
             dice: Dice::new(seed),
             late_dice: Dice::new(seed ^ 0x1a7e),
+            tick_dice: Dice::new(seed ^ 0x71c4),
             now: BEGINNING,
             league,
             nodes: Vec::new(),
@@ -332,6 +336,7 @@ impl World {
             }
             Event::Write { .. } | Event::Tell { .. } | Event::BlobCame { .. } => {}
             Event::Wake(node) => self.wake(node)?,
+            Event::Tick(node) => self.handle(node, Input::Tick)?,
             Event::Act => self.act()?,
             Event::Weather => self.weather()?,
             Event::Restart(node) => self.restart(node)?,
