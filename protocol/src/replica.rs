@@ -13,7 +13,7 @@
 //! 1. Every event goes in through [`Replica::handle`], one at a time, with the caller's monotonic `now`.
 //! 2. After each, the caller takes [`Replica::poll_output`] until it is empty and carries every output
 //!    out. Outputs of one peer's lane keep their order. None is optional, none needs a decision.
-//! 3. By [`Replica::next_wake`] at the latest it hands in [`Input::Tick`].
+//! 3. By [`Replica::next_wake`] at the latest it hands in [`Input::Tick`]. More of them change nothing.
 //! 4. [`Shelf`] shows what is committed and nothing else. It may be ahead of the events handed in, never
 //!    behind one of them.
 //! 5. Every [`Output::Store`] is answered by one [`Input::Stored`] or [`Input::StoreFailed`] of that

@@ -20,6 +20,8 @@ mod releases;
 mod retention;
 #[cfg(test)]
 mod scenarios;
+#[cfg(test)]
+mod scripts;
 mod settings;
 mod signatures;
 mod tally;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::bench::*;
 use super::*;
 use crate::contact::SignedContact;
-use crate::fixture::Federation;
+use crate::fixture::{Federation, Scribe};
 use crate::limits::ROSTER_PIECE_BYTES;
 use crate::message::RosterPiece;
 
@@ -150,4 +150,47 @@ fn newer_contact_record_is_kept_and_passed_on_and_a_forged_one_is_not() {
     let of_three = SignedContact::seal(federation.rosters.federation(), 1, Vec::new(), &federation.hand(3));
     let sent = bench.say(1, Message::Contact(of_three.encode()));
     assert_eq!(sent, [(federation.id(2), Lane::Normal, Message::Contact(of_three.encode()))]);
+}
+
+/// `next_wake` is when a tick is wanted at the latest: what a replica does, and when, does not hang on how many
+/// more come before.
+#[test]
+fn ticks_before_their_time_change_nothing() {
+    let federation = Arc::new(Federation::new(3));
+    let wanted = minutes_with_silent_peers(&federation, u64::MAX);
+    let named = |name: &str| wanted.iter().filter(|(_, (_, _, message))| message.name() == name).count();
+    assert!(["want", "have", "digest root", "roster want"].iter().all(|name| named(name) > 2), "{wanted:?}");
+    for every_ms in [1, 7, 250, 999] {
+        assert_eq!(minutes_with_silent_peers(&federation, every_ms), wanted, "a tick every {every_ms} ms");
+    }
+}
+
+/// What a replica says in two minutes of which document to peers that answer nothing, and when. Beside the ticks
+/// that it asks for it is handed one every so many ms.
+fn minutes_with_silent_peers(federation: &Arc<Federation>, every_ms: u64) -> Vec<(Millis, Sent)> {
+    let mut bench = Bench::new(federation, 0);
+    bench.connect(1);
+    let (own, _) = bench.write(None, incident(federation, 0, &[1, 2], 1));
+    bench.connect(2);
+    let quiet = Scribe::new(federation).write(1, quiet_incident(federation, 1, &[0, 2], 2)).unwrap();
+    bench.say(1, body(&[quiet]));
+    let mut sent = Vec::new();
+    let (end, mut peer_says) = (bench.now.plus(Millis(120_000)), bench.now);
+    for round in 1.. {
+        // Before the last question is given up: something is on its way all the time.
+        peer_says = peer_says.plus(Millis(4_000));
+        while bench.now < peer_says {
+            let tick = bench.replica.next_wake().max(bench.now.plus(Millis(1)));
+            let next = tick.min(Millis(bench.now.0.saturating_add(every_ms))).min(peer_says);
+            let ms = next.since(bench.now).0;
+            sent.extend(bench.pass(ms).into_iter().map(|sent| (next, sent)));
+        }
+        if peer_says > end {
+            return sent;
+        }
+        let doc = if round % 2 == 0 { own.header().doc } else { DocId([round; 32]) };
+        let said = bench.say(2, have(doc, &[EnvelopeId([round; 32])], false));
+        sent.extend(said.into_iter().map(|sent| (peer_says, sent)));
+    }
+    unreachable!("it ends once the time is over")
 }

@@ -112,12 +112,9 @@ impl World {
         None
     }
 
-    /// Handoffs of this node's own that were accepted and not committed, where it is this node that
-    /// answers.
+    /// Handoffs and takeovers that were accepted and that it is for this node to commit.
     fn accepted_and_mine(&self, node: &Node) -> Option<DocId> {
-        let answers =
-            |doc: &DocId| node.disk.filed(doc).is_some_and(|filed| filed.fold.answering == node.disk.me);
-        node.disk.accepted_offers().into_iter().find(answers)
+        node.disk.accepted_offers().into_iter().next()
     }
 
     fn what_lacks(&self) -> Option<String> {

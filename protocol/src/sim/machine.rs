@@ -20,6 +20,7 @@ impl World {
             return Ok(());
         }
         let clock = node.clock(now);
+        let unasked = matches!(input, Input::Tick) && clock < node.replica.next_wake();
         node.replica.handle(clock, input, &node.disk);
         let (count, bytes) = node.replica.parked();
         if bytes > PARKED_BYTES_MAX {
@@ -27,15 +28,29 @@ impl World {
         }
         self.report.parked = self.report.parked.max(u64::try_from(count).unwrap_or(u64::MAX));
         while let Some(output) = self.node_mut(n).replica.poll_output() {
+            if unasked {
+                check_unasked(n, &output)?;
+            }
             self.carry_out(n, output)?;
         }
         let wait = self.node(n).replica.next_wake().since(clock).0.max(1);
         let wake = now.plus(Millis(wait));
         if self.node(n).wake_at.is_none_or(|at| wake < at || at <= now) {
             self.node_mut(n).wake_at = Some(wake);
-            self.after(wait, wait, Event::Wake(n));
+            self.at(wait, Event::Wake(n));
         }
+        self.tick_unasked(n);
         Ok(())
+    }
+
+    /// `next_wake` is when a tick is wanted at the latest: now and then another one comes before it.
+    fn tick_unasked(&mut self, n: usize) {
+        if self.tick_dice.chance(self.settings.ticks_per_mille) {
+            self.report.count("tick that nobody asked for");
+            let latest = *self.tick_dice.pick(&[0, 5, 100, 2_000]).unwrap_or(&0);
+            let wait = self.tick_dice.between(0, latest);
+            self.at(wait, Event::Tick(n));
+        }
     }
 
     pub fn wake(&mut self, n: usize) -> Result<(), String> {
@@ -265,4 +280,12 @@ impl World {
         self.give_receipts(n, doc);
         Ok(())
     }
+}
+
+/// A tick before its time tells peers what is committed by then, and concludes nothing.
+fn check_unasked(n: usize, output: &Output) -> Result<(), String> {
+    if let Output::Send { .. } | Output::ClearDue { .. } | Output::ForgetDigest { .. } = output {
+        return Ok(());
+    }
+    Err(format!("node {n} does {output:?} because of a tick that nobody asked for"))
 }

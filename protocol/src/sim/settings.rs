@@ -62,6 +62,8 @@ pub struct Settings {
     pub retention_ms: u64,
     /// True if the roster activates later rules while some nodes run a release that does not know them.
     pub upgrades: bool,
+    /// Events after which a node is handed a tick that it did not ask for, of 1,000.
+    pub ticks_per_mille: u64,
 }
 
 impl Settings {
@@ -94,6 +96,7 @@ impl Settings {
             restores: pick([0, 1, 1, 1]) == 1,
             retention_ms: NEVER_MS,
             upgrades: false,
+            ticks_per_mille: 0,
         };
         // A run of sixteen costs as much as ten of four: it is shorter.
         if size.nodes() > 8 {
@@ -104,6 +107,7 @@ impl Settings {
         settings.hostile = usize::try_from(pick([0, 0, 1, 5])).unwrap_or(0).min(most);
         settings.retention_ms = pick([NEVER_MS, NEVER_MS, 2_000, 20_000]);
         settings.upgrades = pick([0, 0, 0, 1]) == 1;
+        settings.ticks_per_mille = pick([0, 20, 200, 500]);
         settings
     }
 }

@@ -21,6 +21,7 @@ pub const TROUBLE: &[&str] = &[
     "stuck disk",
     "clock off",
     "clock jumped",
+    "tick that nobody asked for",
     "restore",
     "restore amid a handoff",
     "restore amid a takeover",

@@ -30,6 +30,7 @@ pub(super) enum Event {
     Tell { node: usize, life: u64, input: Input },
     BlobCame { node: usize, life: u64, blob: InlineBlob },
     Wake(usize),
+    Tick(usize),
     Act,
     Weather,
     Restart(usize),
@@ -68,6 +69,8 @@ pub(super) struct World {
     pub dice: Dice,
     /// Of what not every run plays, so that the others play as they did before it was made.
     pub late_dice: Dice,
+    /// Of ticks that nobody asked for, so that whatever else happens by chance is the same with them or without.
+    pub tick_dice: Dice,
     pub now: Millis,
     pub league: League,
     pub nodes: Vec<Node>,
@@ -88,8 +91,8 @@ pub(super) struct World {
     pub withheld: BTreeSet<(usize, EnvelopeId)>,
     /// True once a hostile member wrote under more generations than one may have.
     pub swarmed: bool,
-    /// Messages sent, by their name.
-    pub sent: BTreeMap<&'static str, u64>,
+    /// Messages sent, by who sent them and by their name.
+    pub sent: BTreeMap<(usize, &'static str), u64>,
     /// What whoever replays this run should know beside its events.
     pub remarks: Vec<String>,
     /// With which node a node talks when it talks with a member, and over which connection.
@@ -112,6 +115,7 @@ impl World {
             settings,
             dice: Dice::new(seed),
             late_dice: Dice::new(seed ^ 0x1a7e),
+            tick_dice: Dice::new(seed ^ 0x71c4),
             now: BEGINNING,
             league,
             nodes: Vec::new(),
@@ -303,6 +307,10 @@ impl World {
 
     fn step(&mut self, event: Event) -> Result<(), String> {
         match event {
+            // A node reads nothing before its own end of the connection is up.
+            Event::Deliver { connection, from, to, .. } if self.opens(connection, from, to) => {
+                self.at(1, event);
+            }
             Event::Deliver { connection, from, to, lane, bytes } => {
                 self.deliver(connection, from, to, lane, &bytes)?;
             }
@@ -328,6 +336,7 @@ impl World {
             }
             Event::Write { .. } | Event::Tell { .. } | Event::BlobCame { .. } => {}
             Event::Wake(node) => self.wake(node)?,
+            Event::Tick(node) => self.handle(node, Input::Tick)?,
             Event::Act => self.act()?,
             Event::Weather => self.weather()?,
             Event::Restart(node) => self.restart(node)?,
@@ -416,7 +425,7 @@ impl World {
 
     pub fn send(&mut self, from: usize, member: &MemberId, lane: Lane, message: &Message) {
         self.report.messages += 1;
-        *self.sent.entry(message.name()).or_insert(0) += 1;
+        *self.sent.entry((from, message.name())).or_insert(0) += 1;
         let Some((to, connection)) = self.sessions.get(&(from, *member)).copied() else {
             self.report.lost += 1;
             return;
@@ -446,6 +455,14 @@ impl World {
                 Event::Deliver { connection, from, to, lane, bytes },
             );
         }
+    }
+
+    /// True while a connection stands and a node does not know of it yet.
+    fn opens(&self, connection: u64, from: usize, to: usize) -> bool {
+        let (node, peer) = (self.node(to), self.node(from).disk.me);
+        node.up
+            && self.live(from, to) == Some(connection)
+            && node.replica.connected().all(|known| known != peer)
     }
 
     fn deliver(
