@@ -9,6 +9,7 @@ use crate::frame;
 use crate::lane::number;
 use crate::limits::{
     FRAME_BYTES_MAX, INBOX_FRAMES_MAX, LANE_QUEUE_BYTES_MAX, PUSH_FACTOR, STREAM_WINDOW_BYTES, WASTE_FACTOR,
+    YIELD_FACTOR,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,28 +181,36 @@ async fn peer_that_calls_everything_urgent_does_not_stop_the_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_pays_for_the_time_that_its_questions_take_the_loop() {
-    pays_for(COSTLY, WASTE_FACTOR).await;
+    pays_for(Lane::Normal, COSTLY, WASTE_FACTOR).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn peer_pays_for_the_reading_of_what_nobody_asked_for_and_nothing_came_of() {
     // Reading it takes as long again.
-    pays_for(UNASKED, PUSH_FACTOR + 1).await;
+    pays_for(Lane::Normal, UNASKED, PUSH_FACTOR + 1).await;
 }
 
-/// Each of many such frames takes this many times what it costs.
-async fn pays_for(bytes: &[u8], times: u32) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_catches_up_rests_while_alarms_come() {
+    pays_for(Lane::Backfill, NEWS, YIELD_FACTOR + 1).await;
+}
+
+/// Each of many such frames, after an alarm, takes this many times what it costs.
+async fn pays_for(lane: Lane, bytes: &[u8], times: u32) {
     let node = Node::start(1);
     let link = Raw::new(2).dial(&node).await;
     node.until_connected(member(2)).await;
-    let mut lane = link.open_lane(Lane::Normal).await;
-    let frames = 3 * INBOX_FRAMES_MAX;
+    let mut urgent = link.open_lane(Lane::Urgent).await;
+    frame::write(&mut urgent, b"alarm".to_vec()).await.unwrap();
+    node.until_event(Event::Frame(member(2), Lane::Urgent, b"alarm".to_vec())).await;
+    let mut lane = link.open_lane(lane).await;
+    let frames = 6 * INBOX_FRAMES_MAX;
     let began = Instant::now();
     for _ in 0..frames {
         frame::write(&mut lane, bytes.to_vec()).await.unwrap();
     }
     node.until("all frames", |events| {
-        events.iter().filter(|e| matches!(e, Event::Frame(..))).count() == frames
+        events.iter().filter(|e| matches!(e, Event::Frame(_, _, said) if said == bytes)).count() == frames
     })
     .await;
     // What the loop had done with when the last but one was read: all but the inbox and those in hand.
