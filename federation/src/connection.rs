@@ -139,6 +139,8 @@ struct Reading<D: Decode> {
 }
 
 /// The lanes whose stream has not been opened by the peer yet.
+/// The ends of the lanes' inboxes into which frames are put, by lane.
+type Inlets<F> = [mpsc::Sender<Read<F>>; LANES];
 type Unopened<F> = Mutex<[Option<mpsc::Sender<Read<F>>>; LANES]>;
 
 impl<D: Decode> Reading<D> {
@@ -186,7 +188,7 @@ impl<D: Decode> Reading<D> {
         self: &Arc<Self>,
         tasks: &mut JoinSet<CloseCode>,
         outlets: [LaneOutlet; LANES],
-        senders: [mpsc::Sender<Read<D::Frame>>; LANES],
+        senders: Inlets<D::Frame>,
     ) {
         for (lane, outlet) in Lane::ALL.into_iter().zip(outlets) {
             let writer = outlet.write_all(lane, self.connection.clone(), self.counters.clone());
@@ -317,7 +319,7 @@ fn lane_queues() -> ([LaneQueue; LANES], [LaneOutlet; LANES]) {
     ([a, b, c, d], [p, q, r, s])
 }
 
-fn lane_inboxes<F>() -> ([mpsc::Sender<Read<F>>; LANES], [mpsc::Receiver<Read<F>>; LANES]) {
+fn lane_inboxes<F>() -> (Inlets<F>, [mpsc::Receiver<Read<F>>; LANES]) {
     let [(a, p), (b, q), (c, r), (d, s)] = std::array::from_fn(|_| mpsc::channel(INBOX_FRAMES_MAX));
     ([a, b, c, d], [p, q, r, s])
 }

@@ -64,20 +64,19 @@ struct Harvest {
 
 impl Harvest {
     fn of(input: &ReplicaInput) -> Self {
-        let brought = match input {
-            ReplicaInput::Arrived { message: Arrived::Items(arrived), .. } => arrived.items.len(),
-            _other => 0,
-        };
-        Self { brought, ..Self::default() }
+        let mut harvest = Self::default();
+        if let ReplicaInput::Arrived { message: Arrived::Items(arrived), .. } = input {
+            harvest.brought = arrived.items.len();
+        }
+        harvest
     }
 
     fn add(&mut self, output: &ReplicaOutput) {
         self.fruit = self.fruit.max(fruit(output));
-        self.kept += match output {
-            ReplicaOutput::Store { envelopes, .. } => envelopes.len(),
-            ReplicaOutput::Hold(_) => 1,
-            _other => 0,
-        };
+        if let ReplicaOutput::Store { envelopes, .. } = output {
+            self.kept += envelopes.len();
+        }
+        self.kept += usize::from(matches!(output, ReplicaOutput::Hold(_)));
     }
 
     /// One new envelope among many that were known does not pay for all of them.
@@ -338,4 +337,17 @@ fn fruit(output: &ReplicaOutput) -> Fruit {
 
 fn is_blob_none(output: &ReplicaOutput) -> bool {
     matches!(output, ReplicaOutput::Send { message: Message::BlobNone(_), .. })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_new_envelope_does_not_pay_for_many_that_were_known() {
+        let fruit_of = |brought, kept| Harvest { fruit: Fruit::Deeds, brought, kept }.fruit();
+        assert_eq!(fruit_of(10, 4), Fruit::Words);
+        assert_eq!(fruit_of(10, 5), Fruit::Deeds);
+        assert_eq!(fruit_of(0, 0), Fruit::Deeds, "a blob that was asked for, say");
+    }
 }
