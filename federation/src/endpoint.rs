@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use protocol::ids::MemberId;
 use quinn::{
-    AckFrequencyConfig, AsyncUdpSocket, IdleTimeout, MtuDiscoveryConfig, Runtime as _, TransportConfig,
-    ValidationTokenConfig, VarInt,
+    AsyncUdpSocket, IdleTimeout, MtuDiscoveryConfig, Runtime as _, TransportConfig, ValidationTokenConfig,
+    VarInt,
 };
 
 use crate::keys::{AcceptedKeys, OwnKeys, TlsError, client_tls, server_tls};
 use crate::limits::{
-    ACKED_TOGETHER_MAX, BLOB_STREAMS_MAX, CRYPTO_BUFFER_BYTES, IDLE_MAX, INCOMING_BUFFER_BYTES,
-    INCOMING_BUFFER_BYTES_TOTAL, INCOMING_MAX, KEEP_ALIVE, LANES, MTU_CHANGE_MIN_BYTES, RECEIVE_WINDOW_BYTES,
-    SEND_WINDOW_BYTES, STREAM_WINDOW_BYTES,
+    BLOB_STREAMS_MAX, CRYPTO_BUFFER_BYTES, IDLE_MAX, INCOMING_BUFFER_BYTES, INCOMING_BUFFER_BYTES_TOTAL,
+    INCOMING_MAX, KEEP_ALIVE, LANES, MTU_CHANGE_MIN_BYTES, RECEIVE_WINDOW_BYTES, SEND_WINDOW_BYTES,
+    STREAM_WINDOW_BYTES,
 };
 
 /// Name given to the TLS library; it is not sent and not checked, keys are.
@@ -125,8 +125,6 @@ fn transport() -> TransportConfig {
     let idle = u32::try_from(IDLE_MAX.as_millis()).expect("half a minute fits");
     let mut mtu = MtuDiscoveryConfig::default();
     mtu.minimum_change(MTU_CHANGE_MIN_BYTES);
-    let mut acks = AckFrequencyConfig::default();
-    acks.ack_eliciting_threshold(VarInt::from_u32(ACKED_TOGETHER_MAX));
     let lanes = u32::try_from(LANES).expect("a handful of lanes fits");
     transport
         .max_concurrent_uni_streams(VarInt::from_u32(lanes))
@@ -135,7 +133,6 @@ fn transport() -> TransportConfig {
         .max_idle_timeout(Some(IdleTimeout::from(VarInt::from_u32(idle))))
         .keep_alive_interval(Some(KEEP_ALIVE))
         .mtu_discovery_config(Some(mtu))
-        .ack_frequency_config(Some(acks))
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW_BYTES))
         .send_window(SEND_WINDOW_BYTES)

@@ -36,9 +36,6 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// the smallest. Each try costs a datagram of that size each way at every connection, and the steps between
 /// would save a sixth of a path's datagrams at most.
 pub const MTU_CHANGE_MIN_BYTES: u16 = 128;
-/// Packets that a peer acknowledges together, unless it has something to say or waits for more for 25 ms. A packet
-/// for every two, as is usual, costs a system call at both ends and a twelfth of a small difference's bytes.
-pub const ACKED_TOGETHER_MAX: u32 = 10;
 /// Time between pings on the control stream.
 pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// Time for anything to be heard after a ping. Longer: the connection is dropped.
