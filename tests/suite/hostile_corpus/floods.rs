@@ -1,10 +1,13 @@
 //! As much as a member can send of what is allowed: every store of it has a bound, and at the bound the
 //! flooding member pays.
 
+use std::time::Instant;
+
 use protocol::digest::{Fingerprint, Mark};
 use protocol::ids::{DocId, EnvelopeId, Millis};
 use protocol::limits::{
-    PAGING_INCIDENTS_PER_HOUR_MAX, PARKED_BYTES_MAX, PARKED_PER_DOCUMENT_MAX, PARKED_PER_PEER_MAX,
+    DIGEST_INTERVAL_MS, DIGEST_WALK_MAX, PAGING_INCIDENTS_PER_HOUR_MAX, PARKED_BYTES_MAX,
+    PARKED_PER_DOCUMENT_MAX, PARKED_PER_PEER_MAX, WANT_RETRY_MS, WANTS_IN_FLIGHT_MAX,
 };
 use protocol::message::{DigestChildren, DigestLeaf, Have, InlineBlob, Message, Prefix, Want};
 use protocol::operation::Operation;
@@ -86,6 +89,13 @@ fn orphan(stage: &Stage, doc: DocId, number: u64) -> Bad {
     Bad::of(&who.sign(&header, &respond()), Fate::Parked)
 }
 
+/// How often something that happens every so many milliseconds may have happened since then, the first
+/// time included.
+fn times_within(since: Instant, every_ms: u64) -> usize {
+    let gone_ms = u64::try_from(since.elapsed().as_millis()).expect("not that long");
+    usize::try_from(1 + gone_ms / every_ms).expect("small")
+}
+
 async fn gauge(stage: &Stage, name: &str) -> u64 {
     stage.gauges().await.get(name).copied().unwrap_or_default()
 }
@@ -157,7 +167,7 @@ async fn parked_document(stage: &Stage) -> String {
 }
 
 async fn haves(stage: &Stage) -> String {
-    let before = stage.peer.frames().len();
+    let (began, before) = (Instant::now(), stage.peer.frames().len());
     for number in 0..4_000 {
         let (doc, heads) = (DocId(id(20_000 + number)), vec![EnvelopeId(id(number))]);
         let have = Have { doc, page: 0, last: true, asks: true, heads };
@@ -165,10 +175,11 @@ async fn haves(stage: &Stage) -> String {
     }
     settled(stage).await;
     let messages = stage.peer.frames().len() - before;
-    let limit = protocol::limits::WANTS_IN_FLIGHT_MAX;
     let wants = stage.peer.messages().into_iter().skip(before);
     let wants = wants.filter(|message| matches!(message, Message::Want(_))).count();
-    assert!(wants <= 2 * limit, "{wants} wants for documents that do not exist");
+    // Each place is one want, and another one each time the first was not answered in its time.
+    let limit = WANTS_IN_FLIGHT_MAX * times_within(began, WANT_RETRY_MS);
+    assert!(wants <= limit, "{wants} wants of at most {limit} for documents that do not exist");
     format!("{wants} wants in {messages} messages")
 }
 
@@ -188,7 +199,7 @@ async fn wants(stage: &Stage) -> String {
 }
 
 async fn digests(stage: &Stage) -> String {
-    let before = stage.peer.frames().len();
+    let (began, before) = (Instant::now(), stage.peer.frames().len());
     for number in 0..2_000u64 {
         let prefix = Prefix(vec![number.to_be_bytes()[7] % 16]);
         let hash = Fingerprint(id(number));
@@ -212,9 +223,10 @@ async fn digests(stage: &Stage) -> String {
     let asked = |m: &&Message| matches!(m, Message::Have(have) if have.heads.is_empty() && have.asks);
     let walks = messages.iter().skip(before).filter(walked).count();
     let haves = messages.iter().skip(before).filter(asked).count();
-    let max = usize::try_from(protocol::limits::DIGEST_WALK_MAX).expect("small");
-    // A comparison may begin anew meanwhile.
-    assert!(walks <= 2 * max && haves <= 2 * max, "{walks} walks, {haves} haves");
+    // A comparison may have begun before the first of them.
+    let comparisons = 1 + times_within(began, DIGEST_INTERVAL_MS);
+    let max = usize::try_from(DIGEST_WALK_MAX).expect("small") * comparisons;
+    assert!(walks <= max && haves <= max, "{walks} walks, {haves} haves, at most {max} of each");
     format!("{walks} walks and {haves} haves for 4,000 messages")
 }
 
