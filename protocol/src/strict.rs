@@ -3,48 +3,108 @@
 //! `verify_strict` turns the signature's first half, R, into a point for one reason: to refuse one of small
 //! order. What it then compares is R's bytes with the bytes of a point that it computed, and those are always
 //! the canonical ones. So an R of small order that could pass is one of eight strings of bytes, and comparing
-//! with these says the same in four fifths of the time. (The curve: RFC 8032, section 5.1; how verifiers differ:
-//! Chalkias, Garillot, Nikolaenko, "Taming the many EdDSAs", 2020.)
+//! with these says the same. (The curve: RFC 8032, section 5.1; how verifiers differ: Chalkias, Garillot,
+//! Nikolaenko, "Taming the many EdDSAs", 2020.)
+//!
+//! The point that it computes is a product of the base less one of the key. Nodes are few and sign much: of a key
+//! that has signed some envelopes, multiples are kept.
+
+mod multiples;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
-use curve25519_dalek::constants::EIGHT_TORSION;
+use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
+use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
+use sha2::{Digest as _, Sha512};
+
+use multiples::{Multiples, difference};
 
 /// Keys that a thread keeps as points. More: it begins anew.
 const POINTS_KEPT_MAX: usize = 1_024;
+/// Signatures under a key that are verified without multiples of it, so that a key which is seen rarely costs no more.
+const SIGNATURES_BEFORE_MULTIPLES: u32 = 8;
+/// Keys of which multiples are kept, 20 KiB each. More: all are made anew.
+const MULTIPLES_KEPT_MAX: usize = 512;
 
 /// The points of small order, as bytes.
 static SMALL_ORDER: LazyLock<[[u8; 32]; 8]> =
     LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().to_bytes()));
 
+/// Multiples of the base: 160 KiB.
+static BASE: LazyLock<Multiples<64>> = LazyLock::new(|| Multiples::of(ED25519_BASEPOINT_POINT));
+
+/// Multiples of keys.
+static KEYS: RwLock<BTreeMap<[u8; 32], Arc<Multiples<8>>>> = RwLock::new(BTreeMap::new());
+
+/// A key that is one, and not of small order.
+#[derive(Clone, Copy)]
+struct Known {
+    key: VerifyingKey,
+    /// Signatures under it that were verified without multiples of it.
+    seen: u32,
+}
+
 thread_local! {
     /// Keys that this thread saw, each as the point that its bytes are; none for bytes that are no key, or one
     /// under which anything can be signed.
-    static POINTS: RefCell<BTreeMap<[u8; 32], Option<VerifyingKey>>> = const { RefCell::new(BTreeMap::new()) };
+    static POINTS: RefCell<BTreeMap<[u8; 32], Option<Known>>> = const { RefCell::new(BTreeMap::new()) };
 }
 
 /// True if the signature over `message` holds under the key, strictly.
 pub(crate) fn verifies(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
-    let Some(key) = point_of(public) else { return false };
     let Ok(signature) = Signature::from_slice(signature) else { return false };
-    !SMALL_ORDER.contains(signature.r_bytes()) && key.verify(message, &signature).is_ok()
+    if SMALL_ORDER.contains(signature.r_bytes()) {
+        return false;
+    }
+    let kept = KEYS.read().unwrap_or_else(PoisonError::into_inner).get(public).cloned();
+    if let Some(multiples) = kept {
+        return holds(public, &multiples, message, &signature);
+    }
+    let Some(known) = look_up(public) else { return false };
+    if known.seen >= SIGNATURES_BEFORE_MULTIPLES {
+        return holds(public, &keep_multiples(public, &known.key), message, &signature);
+    }
+    known.key.verify(message, &signature).is_ok()
 }
 
-fn point_of(public: &[u8; 32]) -> Option<VerifyingKey> {
+/// RFC 8032, section 5.1.7, without a cofactor.
+fn holds(public: &[u8; 32], key: &Multiples<8>, message: &[u8], signature: &Signature) -> bool {
+    let canonical: Option<Scalar> = Scalar::from_canonical_bytes(*signature.s_bytes()).into();
+    let Some(s) = canonical else { return false };
+    let hash = Sha512::new().chain_update(signature.r_bytes()).chain_update(public).chain_update(message);
+    let challenge = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
+    difference((&s, &BASE), (&challenge, key)).compress().as_bytes() == signature.r_bytes()
+}
+
+/// The key as a point, and how often it was looked up so before.
+fn look_up(public: &[u8; 32]) -> Option<Known> {
     POINTS.with_borrow_mut(|points| {
-        if let Some(known) = points.get(public) {
-            return *known;
-        }
-        if points.len() >= POINTS_KEPT_MAX {
+        if !points.contains_key(public) && points.len() >= POINTS_KEPT_MAX {
             points.clear();
         }
-        let point = VerifyingKey::from_bytes(public).ok().filter(|key| !key.is_weak());
-        points.insert(*public, point);
-        point
+        let point = points.entry(*public).or_insert_with(|| {
+            let key = VerifyingKey::from_bytes(public).ok().filter(|key| !key.is_weak())?;
+            Some(Known { key, seen: 0 })
+        });
+        let found = *point;
+        if let Some(known) = point {
+            known.seen = (known.seen + 1) % (SIGNATURES_BEFORE_MULTIPLES + 1);
+        }
+        found
     })
+}
+
+fn keep_multiples(public: &[u8; 32], key: &VerifyingKey) -> Arc<Multiples<8>> {
+    let multiples = Arc::new(Multiples::of(key.to_edwards()));
+    let mut keys = KEYS.write().unwrap_or_else(PoisonError::into_inner);
+    if keys.len() >= MULTIPLES_KEPT_MAX {
+        keys.clear();
+    }
+    keys.insert(*public, multiples.clone());
+    multiples
 }
 
 #[cfg(test)]
@@ -55,6 +115,19 @@ mod tests {
     use sha2::{Digest as _, Sha512};
 
     use super::*;
+
+    /// The verdict, which is the same without multiples of the key and with them.
+    fn verifies(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
+        let verdict = super::verifies(public, message, signature);
+        if let (Some(known), Ok(signature)) = (look_up(public), Signature::from_slice(signature)) {
+            let small = SMALL_ORDER.contains(signature.r_bytes());
+            let plain = !small && known.key.verify(message, &signature).is_ok();
+            let multiples = Multiples::of(known.key.to_edwards());
+            let quick = !small && holds(public, &multiples, message, &signature);
+            assert_eq!((plain, quick), (verdict, verdict));
+        }
+        verdict
+    }
 
     /// What the library's own strict verification says.
     fn library(public: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> bool {
@@ -149,6 +222,26 @@ mod tests {
         }
         assert!(!verifies(&public, b"x", &malleable));
         assert!(!library(&public, b"x", &malleable));
+    }
+
+    #[test]
+    fn a_key_that_signs_often_is_judged_as_before() {
+        let key = SigningKey::from_bytes(&[9; 32]);
+        let public = key.verifying_key().to_bytes();
+        for message in 0..=SIGNATURES_BEFORE_MULTIPLES {
+            assert!(!KEYS.read().unwrap().contains_key(&public));
+            let message = message.to_le_bytes();
+            assert!(super::verifies(&public, &message, &key.sign(&message).to_bytes()));
+        }
+        assert!(KEYS.read().unwrap().contains_key(&public));
+        let signature = key.sign(b"x").to_bytes();
+        assert!(super::verifies(&public, b"x", &signature));
+        assert!(!super::verifies(&public, b"y", &signature));
+        for bit in 0..512 {
+            let mut changed = signature;
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(!super::verifies(&public, b"x", &changed), "bit {bit} of the signature");
+        }
     }
 
     #[test]
