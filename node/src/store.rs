@@ -77,8 +77,8 @@ pub use writer::Queue;
 use ballast::{BALLAST, free_bytes, lay_ballast};
 use checkpoint::Checkpoints;
 use limits::{
-    BUSY_MS_MAX, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES, WAL_PAGES,
-    WRITER_CACHE_KIB,
+    BUSY_MS_MAX, BUSY_TRY_MS, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES,
+    WAL_PAGES, WRITER_CACHE_KIB,
 };
 use reader::{Pair, Readers};
 use seal::Key;
@@ -521,8 +521,8 @@ fn connect(folder: &Path) -> Result<Pair, OpenError> {
 }
 
 fn connect_one(folder: &Path, name: &str) -> Result<Connection, OpenError> {
-    let db = Connection::open(folder.join(name))?;
-    db.busy_timeout(Duration::from_millis(BUSY_MS_MAX))?;
+    let mut db = Connection::open(folder.join(name))?;
+    db.busy_handler(Some(wait_for_others))?;
     db.set_prepared_statement_cache_capacity(128);
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
@@ -535,6 +535,13 @@ fn connect_one(folder: &Path, name: &str) -> Result<Connection, OpenError> {
     // Plans do not follow bound values, so that statements are never prepared again for them.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(db)
+}
+
+/// Waits a moment while another process writes; false once that takes too long. SQLite's own waiting looks ten
+/// times a second at last, and a node that is busy with bulk is between two transactions for much less than that.
+fn wait_for_others(tries: i32) -> bool {
+    std::thread::sleep(Duration::from_millis(BUSY_TRY_MS));
+    u64::try_from(tries).is_ok_and(|tries| tries * BUSY_TRY_MS < BUSY_MS_MAX)
 }
 
 /// Gives an empty database the tables and indexes of a node, for a reference to hold the node against.

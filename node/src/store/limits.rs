@@ -6,8 +6,16 @@ pub const QUEUE_JOBS_MAX: usize = 1_024;
 pub const GROUP_JOBS_MAX: usize = 128;
 /// Time after which no further job joins a commit, in ms. Later ones: the next commit.
 pub const GROUP_MS_MAX: u64 = 10;
-/// The same while the commit holds bulk and nothing urgent, in ms: so long an alert waits for it.
+/// The same for a commit that holds bulk, while alerts come, in ms: so long the next one waits for it.
 pub const BULK_GROUP_MS_MAX: u64 = 3;
+/// For how long after an alert the next one is taken to be near, in ms.
+pub const ALERT_RECENT_MS: u64 = 500;
+/// How often the writer leaves the database to other processes while bulk keeps it busy, in ms.
+pub const OTHERS_TURN_EVERY_MS: u64 = 50;
+/// For how long, in ms: longer than the time between two of their tries. An alert ends it.
+pub const OTHERS_TURN_MS: u64 = 3;
+/// How often a process tries to write while another one does, in ms.
+pub const BUSY_TRY_MS: u64 = 1;
 /// Reader connections, and so reads at the same time. More: the caller waits.
 pub const READERS_MAX: usize = 6;
 /// How long SQLite waits for another process (a backup, a person with a shell), in ms. Longer: an error.

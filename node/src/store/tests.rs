@@ -1,5 +1,9 @@
 //! What the store promises as a whole, on real files.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::limits::GROUP_MS_MAX;
 use super::*;
 use protocol::fixture::Federation;
 use protocol::ids::Code;
@@ -341,6 +345,44 @@ async fn urgent_jobs_go_before_everything_that_waits() {
     busy.await.unwrap().unwrap();
     let order = order.lock().unwrap().clone();
     assert!(order.is_sorted(), "{order:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_process_gets_its_turn_while_bulk_keeps_the_writer_busy() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    let other = connect_one(folder.path(), "node.db").unwrap();
+    let (through, is_through) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    // Two, so that one waits while the other is committed.
+    let bulk = [(); 2].map(|()| {
+        let (store, through, jobs) = (store.clone(), through.clone(), is_through.clone());
+        tokio::spawn(async move {
+            while !through.load(Ordering::Relaxed) {
+                let long = move |_: &mut Tx<'_>| {
+                    let began = Instant::now();
+                    while began.elapsed() < Duration::from_millis(GROUP_MS_MAX) {
+                        std::hint::spin_loop();
+                    }
+                    Ok::<_, WriteError>(())
+                };
+                store.write(Queue::Bulk, long).await.unwrap();
+                jobs.fetch_add(1, Ordering::Relaxed);
+            }
+        })
+    });
+    while is_through.load(Ordering::Relaxed) < 2 {
+        tokio::task::yield_now().await;
+    }
+    let turns = tokio::task::spawn_blocking(move || {
+        let turn = || other.execute_batch("BEGIN IMMEDIATE; DELETE FROM due; COMMIT");
+        (0..5).map(|_| turn()).collect::<Vec<_>>()
+    });
+    let turns = turns.await.unwrap();
+    through.store(true, Ordering::Relaxed);
+    for task in bulk {
+        task.await.unwrap();
+    }
+    assert_eq!(turns, [(); 5].map(Ok));
 }
 
 #[tokio::test]

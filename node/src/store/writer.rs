@@ -15,7 +15,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::store::WriteError;
-use crate::store::limits::{BULK_GROUP_MS_MAX, GROUP_JOBS_MAX, GROUP_MS_MAX, QUEUE_JOBS_MAX};
+use crate::store::limits::{
+    ALERT_RECENT_MS, BULK_GROUP_MS_MAX, GROUP_JOBS_MAX, GROUP_MS_MAX, OTHERS_TURN_EVERY_MS, OTHERS_TURN_MS,
+    QUEUE_JOBS_MAX,
+};
 use crate::store::tx::{Tx, Writing};
 
 /// How soon a job must be done.
@@ -144,12 +147,29 @@ impl Queues {
             waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
     }
+
+    /// Waits so long, or until something else than bulk is to be done.
+    fn rest(&self, time: Duration) {
+        let waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let only_bulk = |waiting: &mut Waiting| {
+            let [urgent, normal, _bulk] = &waiting.jobs;
+            urgent.is_empty() && normal.is_empty() && !waiting.stopping
+        };
+        drop(self.wake.wait_timeout_while(waiting, time, only_bulk));
+    }
 }
 
 /// Runs until the queues are stopped and empty, or the disk fails.
 pub(super) fn run(queues: &Queues, writing: &mut Writing) {
-    while let Some(first) = queues.next(true, true) {
-        if let Err(fault) = commit_group(queues, writing, first) {
+    let mut pace = Pace::default();
+    let mut others_turn = Instant::now();
+    loop {
+        let asked = Instant::now();
+        let Some(first) = queues.next(true, true) else { return };
+        if asked.elapsed() >= Duration::from_millis(OTHERS_TURN_MS) {
+            others_turn = Instant::now();
+        }
+        if let Err(fault) = commit_group(queues, writing, first, &mut pace) {
             writing.report_fatal(&fault);
             queues.stop();
             while let Some(left) = queues.next(false, true) {
@@ -157,11 +177,44 @@ pub(super) fn run(queues: &Queues, writing: &mut Writing) {
             }
             return;
         }
+        // Another process asks for the database once in a while, and finds it free only between two transactions.
+        if others_turn.elapsed() >= Duration::from_millis(OTHERS_TURN_EVERY_MS) {
+            queues.rest(Duration::from_millis(OTHERS_TURN_MS));
+            others_turn = Instant::now();
+        }
+    }
+}
+
+/// How long a transaction may gather jobs: an alert that comes meanwhile waits for it and its commit, and where
+/// one has come lately the next one is near.
+#[derive(Default)]
+struct Pace {
+    /// When the last urgent job began.
+    urgent_at: Option<Instant>,
+}
+
+impl Pace {
+    fn note(&mut self, queue: Queue, now: Instant) {
+        if queue == Queue::Urgent {
+            self.urgent_at = Some(now);
+        }
+    }
+
+    /// For a transaction that holds bulk, or does not.
+    fn most(&self, bulk: bool, now: Instant) -> Duration {
+        let recent = Duration::from_millis(ALERT_RECENT_MS);
+        let alert = self.urgent_at.is_some_and(|at| now.saturating_duration_since(at) < recent);
+        Duration::from_millis(if bulk && alert { BULK_GROUP_MS_MAX } else { GROUP_MS_MAX })
     }
 }
 
 /// One transaction: `first` and what else is waiting. An error is fatal to the store.
-fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result<(), WriteError> {
+fn commit_group(
+    queues: &Queues,
+    writing: &mut Writing,
+    first: Queued,
+    pace: &mut Pace,
+) -> Result<(), WriteError> {
     let started = Instant::now();
     let mut urgent = first.queue == Queue::Urgent;
     let mut bulk = false;
@@ -177,14 +230,13 @@ fn commit_group(queues: &Queues, writing: &mut Writing, first: Queued) -> Result
             }
         }
         bulk |= queued.queue == Queue::Bulk;
+        pace.note(queued.queue, started);
         done.push(queued);
         if undo {
             fault = run_guarded(writing, &mut done).err();
             break;
         }
-        // With bulk alone, an alert that comes now waits for this group and its commit.
-        let most = if bulk && !urgent { BULK_GROUP_MS_MAX } else { GROUP_MS_MAX };
-        let in_time = started.elapsed() < Duration::from_millis(most);
+        let in_time = started.elapsed() < pace.most(bulk, started);
         if fault.is_none() && done.len() < GROUP_JOBS_MAX && in_time {
             next = queues.next(false, !urgent);
             urgent |= next.as_ref().is_some_and(|queued| queued.queue == Queue::Urgent);
@@ -334,4 +386,21 @@ fn end_of(error: &(dyn Error + 'static)) -> JobEnd {
         }
     }
     JobEnd::Undo
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bulk_is_gathered_for_longer_while_no_alerts_come() {
+        let (now, mut pace) = (Instant::now(), Pace::default());
+        let (long, short) = (Duration::from_millis(GROUP_MS_MAX), Duration::from_millis(BULK_GROUP_MS_MAX));
+        pace.note(Queue::Bulk, now);
+        assert_eq!(pace.most(true, now), long);
+        pace.note(Queue::Urgent, now);
+        assert_eq!((pace.most(true, now), pace.most(false, now)), (short, long));
+        let later = now + Duration::from_millis(ALERT_RECENT_MS);
+        assert_eq!(pace.most(true, later), long);
+    }
 }
