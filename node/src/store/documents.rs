@@ -403,6 +403,9 @@ impl Tx<'_> {
                 (late, !late && recent >= PAGING_INCIDENTS_PER_HOUR_MAX)
             }
         };
+        if arrival.is_none() && !late {
+            return Ok(());
+        }
         let peer = arrival.map(|_| envelope.header().author.0);
         db.prepare_cached(
             "INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -509,6 +512,22 @@ impl Reader<'_> {
             document.add_proof(proof);
         }
         Ok((!document.is_empty()).then_some(document))
+    }
+
+    /// Who may hold a document, ascending.
+    pub(super) fn may_hold(&self, doc: DocId) -> Result<Vec<MemberId>, WriteError> {
+        // Each member in turn, one step through the key for each.
+        let mut select = self.db().prepare_cached(
+            "WITH RECURSIVE known (member) AS (
+                SELECT min(member) FROM audience
+                UNION ALL SELECT (SELECT min(member) FROM audience WHERE member > known.member)
+                FROM known WHERE known.member IS NOT NULL
+             )
+             SELECT audience.member FROM known
+             CROSS JOIN audience ON audience.member = known.member AND audience.doc = ?1",
+        )?;
+        let rows = select.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// True if this envelope is in the log.

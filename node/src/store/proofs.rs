@@ -54,10 +54,7 @@ impl Tx<'_> {
 
     /// Takes out of the audience whom only an equivocator had let in. Without a proof it only grows.
     pub(super) fn narrow_audience(&mut self, doc: DocId, audience: &Audience) -> Result<(), WriteError> {
-        let db = self.db();
-        let mut members = db.prepare_cached("SELECT member FROM audience WHERE doc = ?1")?;
-        let members = members.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
-        let members: Vec<MemberId> = members.collect::<Result<_, _>>()?;
+        let (db, members) = (self.db(), self.reader().may_hold(doc)?);
         for member in members.iter().filter(|member| !audience.entitled(member)) {
             let values = params![doc.0, member.0];
             db.prepare_cached("DELETE FROM audience WHERE doc = ?1 AND member = ?2")?.execute(values)?;

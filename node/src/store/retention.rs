@@ -160,9 +160,7 @@ impl Reader<'_> {
         let Some(bytes) = bytes else { return Ok(None) };
         let retire = SignedEnvelope::decode(&bytes)
             .map_err(|error| WriteError::Broken(format!("a kept retire does not parse: {error}")))?;
-        let mut select = self.db().prepare_cached("SELECT member FROM audience WHERE doc = ?1")?;
-        let rows = select.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
-        Ok(Some(Dropped { retire, audience: rows.collect::<Result<_, _>>()? }))
+        Ok(Some(Dropped { retire, audience: self.may_hold(doc)?.into_iter().collect() }))
     }
 
     /// True if a peer has said that it dropped the contents of a document.

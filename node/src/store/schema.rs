@@ -20,6 +20,7 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0011.sql"),
     include_str!("schema/node_0012.sql"),
     include_str!("schema/node_0013.sql"),
+    include_str!("schema/node_0014.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn log_writers_and_dues_of_an_older_store_are_kept() {
+    fn log_writers_dues_and_audiences_of_an_older_store_are_kept() {
         let mut db = Connection::open_in_memory().unwrap();
         migrate(&mut db, &NODE_STEPS[..12]).unwrap();
         db.execute_batch(
@@ -96,7 +97,10 @@ mod tests {
                  (2, x'0b', x'd2', x'bb', x'02', 20, 19);
              INSERT INTO actor (envelope, person) VALUES (x'0c', 7);
              INSERT INTO due (peer, doc, since_ms, urgent) VALUES
-                 (x'f1', x'd1', 10, 0), (x'f1', x'd2', 20, 0), (x'f2', x'd2', 20, 0), (x'f1', x'd3', 5, 1);",
+                 (x'f1', x'd1', 10, 0), (x'f1', x'd2', 20, 0), (x'f2', x'd2', 20, 0), (x'f1', x'd3', 5, 1);
+             INSERT INTO audience (doc, member, full) VALUES (x'd1', x'f1', 1), (x'd1', x'f2', 0), (x'd2', x'f1', 0);
+             INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES
+                 (x'd1', NULL, 10, 0, 0), (x'd2', NULL, 20, 1, 0), (x'd3', x'f1', 30, 0, 0);",
         )
         .unwrap();
         migrate_node(&mut db).unwrap();
@@ -109,13 +113,20 @@ mod tests {
         assert_eq!(read("SELECT envelope || ' ' || person FROM actor"), ["3 7"]);
         let due = "SELECT hex(doc) FROM due WHERE peer = x'f1' ORDER BY urgent DESC, since_ms DESC, doc";
         assert_eq!(read(due), ["D3", "D2", "D1"]);
+        let audience = read("SELECT hex(member) || hex(doc) || full FROM audience");
+        assert_eq!(audience, ["F1D11", "F1D20", "F2D10"]);
+        assert_eq!(
+            read("SELECT hex(doc) FROM arrival ORDER BY doc"),
+            ["D2", "D3"],
+            "of what there is to say"
+        );
         let twice = "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms)
                      VALUES (x'0a', x'd1', x'aa', x'01', 40, 39)";
         assert!(db.execute(twice, []).is_err(), "an envelope is stored once");
     }
 
     #[test]
-    fn what_is_asked_of_the_log_and_of_what_is_due_is_found_by_key() {
+    fn what_is_asked_for_each_alert_is_found_by_key() {
         let mut db = Connection::open_in_memory().unwrap();
         migrate_node(&mut db).unwrap();
         for sql in [
@@ -124,6 +135,7 @@ mod tests {
             "SELECT max(received_ms) FROM envelope WHERE doc = ?1",
             "SELECT peer FROM due WHERE doc = ?1",
             "DELETE FROM due WHERE peer = ?1 AND doc = ?2",
+            "SELECT 1 FROM audience WHERE doc = ?1 AND member = ?2 AND full",
             "SELECT doc FROM due WHERE peer = ?1 ORDER BY urgent DESC, since_ms DESC, doc",
         ] {
             let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
