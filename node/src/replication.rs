@@ -71,11 +71,16 @@ impl Harvest {
         harvest
     }
 
+    /// Envelopes that are stored, now or after others of their document.
+    fn take(&mut self, envelopes: usize) {
+        self.kept += envelopes;
+        if envelopes > 0 {
+            self.fruit = Fruit::Deeds;
+        }
+    }
+
     fn add(&mut self, output: &ReplicaOutput) {
         self.fruit = self.fruit.max(fruit(output));
-        if let ReplicaOutput::Store { envelopes, .. } = output {
-            self.kept += envelopes.len();
-        }
         self.kept += usize::from(matches!(output, ReplicaOutput::Hold(_)));
     }
 
@@ -188,6 +193,7 @@ impl Core for Bridge {
         }
         self.harvest = Harvest::of(&input);
         self.replica.handle(now, input, &self.shelf.open());
+        self.harvest.take(self.replica.taken());
         while let Some(output) = self.replica.poll_output() {
             self.carry(output);
         }
@@ -349,5 +355,12 @@ mod tests {
         assert_eq!(fruit_of(10, 4), Fruit::Words);
         assert_eq!(fruit_of(10, 5), Fruit::Deeds);
         assert_eq!(fruit_of(0, 0), Fruit::Deeds, "a blob that was asked for, say");
+    }
+
+    #[test]
+    fn what_waits_for_others_of_its_document_is_as_good_as_what_is_stored_at_once() {
+        let mut harvest = Harvest { fruit: Fruit::Nothing, brought: 2, kept: 0 };
+        harvest.take(1);
+        assert_eq!(harvest.fruit(), Fruit::Deeds);
     }
 }

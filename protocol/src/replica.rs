@@ -445,6 +445,8 @@ pub struct Replica {
     refusals: VecDeque<EnvelopeId>,
     /// Held just now; the shelf may not show it yet.
     holding: VecDeque<EnvelopeId>,
+    /// How many envelopes the last event put on their way into the store.
+    taken: usize,
     /// How many envelopes were judged.
     #[cfg(test)]
     judged: usize,
@@ -471,6 +473,7 @@ impl Replica {
             fetching: BTreeMap::new(),
             refusals: VecDeque::new(),
             holding: VecDeque::new(),
+            taken: 0,
             #[cfg(test)]
             judged: 0,
             alarmed: VecDeque::new(),
@@ -488,7 +491,7 @@ impl Replica {
 
     /// Takes one event.
     pub fn handle(&mut self, now: Millis, input: Input, shelf: &dyn Shelf) {
-        self.now = self.now.max(now);
+        (self.now, self.taken) = (self.now.max(now), 0);
         match input {
             Input::Connected { peer, roster_version } => self.handle_connected(peer, roster_version, shelf),
             Input::Disconnected { peer } => self.handle_disconnected(peer),
@@ -524,6 +527,13 @@ impl Replica {
     pub fn congested(&self, lane: Lane) -> bool {
         let most = if lane == Lane::Urgent { URGENT_STORES_IN_FLIGHT_MAX } else { STORES_IN_FLIGHT_MAX };
         self.loaded.storing(lane) >= most
+    }
+
+    /// How many envelopes the last event put on their way into the store, those included that wait there for others
+    /// of their document.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken
     }
 
     /// Envelopes parked, and their bytes.

@@ -365,6 +365,7 @@ impl Replica {
         if admitted.is_empty() && proofs.is_empty() {
             return false;
         }
+        self.taken += admitted.len();
         let mut batch = Batch { proofs, ..Batch::default() };
         for (parked, arrival) in admitted {
             // A lane is the peer's word; the document's own urgency caps it.
