@@ -150,6 +150,8 @@ pub(crate) struct Shared {
     pub(crate) tell_wrote: OnceLock<TellWrote>,
     /// Told when a commit asked for something to be erased.
     pub(crate) erasure: tokio::sync::Notify,
+    /// Hashes are asked for that are too many to be made on the way.
+    pub(crate) hashing: tokio::sync::Notify,
 }
 
 impl Shared {
@@ -223,8 +225,6 @@ impl Store {
         let blobs = folder.join("blobs");
         make_folders(&[&folder, &blobs])?;
         let mut pair = connect_writer(&folder)?;
-        schema::migrate_node(&mut pair.db)?;
-        schema::migrate_keys(&mut pair.keys)?;
         let beside = Beside::start(&folder, &mut pair.db)?;
         if let Some(pages_max) = pages_max {
             pair.db.pragma_update(None, "max_page_count", pages_max)?;
@@ -244,6 +244,7 @@ impl Store {
             recent: documents::Recent::default(),
             tell_wrote: OnceLock::new(),
             erasure: tokio::sync::Notify::new(),
+            hashing: tokio::sync::Notify::new(),
         });
         let ballast = folder.join(BALLAST);
         lay_ballast(&ballast, ballast_bytes);
@@ -562,9 +563,12 @@ fn empty_logs(folder: &Path) -> Result<(), WriteError> {
     Ok(())
 }
 
+/// The writer's connections, at the newest step.
 fn connect_writer(folder: &Path) -> Result<Pair, OpenError> {
-    let pair = connect(folder)?;
+    let mut pair = connect(folder)?;
     pair.db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    schema::migrate_node(&mut pair.db)?;
+    schema::migrate_keys(&mut pair.keys)?;
     Ok(pair)
 }
 

@@ -112,8 +112,9 @@ pub trait Shelf {
     fn added(&self, doc: &DocId, since: Millis) -> Vec<EnvelopeId>;
     /// Rows of `due` for a peer that come after `after` in the order of [`DueRow::order`], at most `limit`.
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow>;
-    /// What lies below some digits in the digest of the documents that both this node and `peer` may hold.
-    fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Place;
+    /// What lies below some digits in the digest of the documents that both this node and `peer` may hold; none while
+    /// so much of it would have to be hashed that it is done elsewhere: [`Input::DigestsMade`] says when it was.
+    fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Option<Place>;
     /// Those documents with their fingerprints, ascending, at most `limit`.
     fn digest_below(&self, peer: &MemberId, prefix: &Prefix, limit: usize) -> Vec<(DocId, Fingerprint)>;
     /// True if a blob is here and came for this document. Whoever knows a commitment can name it in a
@@ -210,6 +211,8 @@ pub enum Input {
     },
     /// The roster chain has grown.
     RosterChanged(RosterChain),
+    /// What had to be hashed of digests was, since [`Shelf::digest_place`] said that it is too much.
+    DigestsMade,
     /// A blob was stored, by fetching or by a person of this node.
     BlobStored {
         /// Which.
@@ -503,6 +506,7 @@ impl Replica {
             Input::RosterChanged(rosters) => self.handle_roster_changed(rosters, shelf),
             Input::BlobStored { blob } => _ = self.fetching.remove(&blob),
             Input::FetchFailed { blob } => self.handle_fetch_failed(blob),
+            Input::DigestsMade => self.handle_digests_made(),
             Input::Tick => {}
         }
         self.handle_time(shelf);

@@ -2,6 +2,7 @@
 //! their order into one transaction; everything larger runs beside them.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Bridge, Contacts, NodeRosters, Work, Works};
 use crate::desk::{Desk, Link, LinkState};
 use crate::home::Home;
-use crate::store::limits::{DIGEST_REFRESH_MS, RETENTION_LOOK_MS};
+use crate::store::limits::{DIGEST_ASKED_AGAIN_MS, DIGEST_REFRESH_MS, RETENTION_LOOK_MS};
 use crate::store::{Queue, Tx, WriteError};
 
 /// Small writes in one transaction.
@@ -279,27 +280,41 @@ impl Carrier {
     pub async fn keep_digests(self, mut stop: watch::Receiver<bool>) {
         let store = self.desk.store().clone();
         let mut commits = self.desk.commits();
+        let mut asked = false;
         loop {
             if let Err(error) = store.refresh_digests().await {
                 tracing::warn!(%error, "hashes of what is shared with a peer were not kept");
             }
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(Duration::from_millis(DIGEST_REFRESH_MS)) => {}
+            let mut soonest = Instant::now();
+            if asked {
+                self.tell(ReplicaInput::DigestsMade).await;
+                soonest += Duration::from_millis(DIGEST_ASKED_AGAIN_MS);
             }
+            let mut ask = pin!(async {
+                tokio::time::sleep_until(soonest).await;
+                store.digests_asked().await;
+            });
+            asked = tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = &mut ask => true,
+                () = tokio::time::sleep(Duration::from_millis(DIGEST_REFRESH_MS)) => false,
+            };
             // One refresh for all that was committed meanwhile.
             let mut changed = 0;
             while matches!(commits.try_recv(), Ok(_) | Err(TryRecvError::Lagged(_))) {
                 changed += 1;
             }
-            if changed == 0 {
-                let committed = tokio::select! {
+            if changed == 0 && !asked {
+                asked = tokio::select! {
                     _ = stop.wait_for(|stop| *stop) => return,
-                    committed = commits.recv() => committed,
+                    () = ask => true,
+                    committed = commits.recv() => {
+                        if matches!(committed, Err(RecvError::Closed)) {
+                            return;
+                        }
+                        false
+                    }
                 };
-                if matches!(committed, Err(RecvError::Closed)) {
-                    return;
-                }
             }
         }
     }

@@ -15,6 +15,7 @@ use protocol::message::{InlineBlob, Prefix};
 use protocol::replica::{Dropped, DueOrder, DueRow, Held, Shelf};
 
 use super::contacts::Contacts;
+use crate::store::limits::DIGEST_PLACES_SOON;
 use crate::store::{Reader, Snapshot, Store, WriteError};
 
 /// The node's shelf.
@@ -99,11 +100,12 @@ impl Shelf for OpenShelf<'_> {
     fn due(&self, peer: &MemberId, after: Option<DueOrder>, limit: usize) -> Vec<DueRow> {
         self.read(|r| r.due_rows(*peer, after, limit))
     }
-    fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Place {
-        self.try_read(|r| r.digest_place(peer, prefix)).unwrap_or_else(|error| {
-            tracing::error!(%error, "a digest could not be read");
-            Place::EMPTY
-        })
+    fn digest_place(&self, peer: &MemberId, prefix: &Prefix) -> Option<Place> {
+        let place = self.read(|r| r.digest_place_soon(peer, prefix, DIGEST_PLACES_SOON));
+        if place.is_none() {
+            self.shelf.store.ask_digests();
+        }
+        place
     }
     fn digest_below(&self, peer: &MemberId, prefix: &Prefix, limit: usize) -> Vec<(DocId, Fingerprint)> {
         self.read(|r| r.digest_below(peer, prefix, limit))

@@ -24,6 +24,18 @@ impl Reader<'_> {
         self.digest_made(peer, prefix, &mut Vec::new(), usize::MAX)
     }
 
+    /// The same, if it is kept or fewer than `most` hashes make it.
+    pub fn digest_place_soon(
+        &self,
+        peer: &MemberId,
+        prefix: &Prefix,
+        most: usize,
+    ) -> Result<Option<Place>, WriteError> {
+        let mut made = Vec::new();
+        let place = self.digest_made(peer, prefix, &mut made, most)?;
+        Ok((made.len() < most).then_some(place))
+    }
+
     /// The documents there that both this node and the peer may hold, ascending, at most `limit`.
     pub fn digest_below(
         &self,
@@ -156,6 +168,16 @@ impl Tx<'_> {
 }
 
 impl Store {
+    /// Asks for what is not kept to be made, without waiting for it.
+    pub fn ask_digests(&self) {
+        self.inner.shared.hashing.notify_one();
+    }
+
+    /// Waits until somebody does.
+    pub async fn digests_asked(&self) {
+        self.inner.shared.hashing.notified().await;
+    }
+
     /// Makes what is not kept of every peer's digest, in small transactions behind everything else.
     pub async fn refresh_digests(&self) -> Result<(), WriteError> {
         for peer in self.read(|r| r.digests_stale()).await? {
@@ -221,7 +243,12 @@ mod tests {
             }
             // Not kept, half kept, and then changed in some places.
             compare(&store, near);
+            let soon =
+                |most| store.read_here(|r| r.digest_place_soon(&near, &Prefix::default(), most)).unwrap();
+            assert_eq!(soon(4), None, "that is more than can be waited for");
+            let root = soon(usize::MAX);
             store.refresh_digests().await.unwrap();
+            assert_eq!(soon(1), root, "what is kept is read");
             assert_eq!(store.read_here(|r| r.digests_stale()).unwrap(), BTreeSet::new(), "all is kept");
             compare(&store, near);
             for doc in docs.iter().copied().step_by(7) {

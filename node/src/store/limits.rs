@@ -70,6 +70,11 @@ pub const DERIVED_AT_ONCE: usize = 32;
 pub const DIGEST_DIGITS_KEPT: usize = 4;
 /// Hashes made and kept in one job. More: the next job, behind alerts.
 pub const DIGEST_PLACES_AT_ONCE: usize = 256;
+/// Hashes made while the loop waits, some 5 ms, and alarms with it. More: the comparison waits until they were made
+/// behind everything else.
+pub const DIGEST_PLACES_SOON: usize = 64;
+/// How soon hashes are made again that are asked for again, in ms.
+pub const DIGEST_ASKED_AGAIN_MS: u64 = 1_000;
 /// How long changes are gathered before the hashes above them are made anew, in ms.
 pub const DIGEST_REFRESH_MS: u64 = 5_000;
 /// Incidents of a lost node that are offered, answered or sealed in one job, so that alerts wait for no more

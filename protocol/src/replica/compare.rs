@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::peer::Sweep;
 use super::{Output, Replica, Shelf};
-use crate::digest::{DocMark, Mark};
+use crate::digest::{DocMark, Mark, Place};
 use crate::ids::{MemberId, Millis};
 use crate::limits::{
     DIGEST_LEAF_MAX, DIGEST_PREFIX_NIBBLES_MAX, DIGESTS_UNEQUAL_MAX, DUE_CLEARED_MAX, HAVE_GATHER_MS,
@@ -21,29 +21,58 @@ impl Replica {
             state.wait_to_compare(now);
             return;
         }
-        state.begin_comparison(now);
-        // Never equal for so long: perhaps it is our own tree that is wrong. It is hashed anew.
-        if state.unequal.is_multiple_of(DIGESTS_UNEQUAL_MAX) {
-            self.out.push_back(Output::ForgetDigest { peer });
+        let ours = self.place_of(peer, &Prefix::default(), shelf);
+        if let Some(state) = self.peers.get_mut(&peer).filter(|_| ours.is_some()) {
+            state.begin_comparison(now);
+            // Never equal for so long: perhaps it is our own tree that is wrong. It is hashed anew.
+            if state.differs_for(DIGESTS_UNEQUAL_MAX) {
+                self.out.push_back(Output::ForgetDigest { peer });
+            }
         }
         self.ask_roster(peer);
-        self.send_root(peer, true, shelf);
+        if let Some(ours) = ours {
+            self.send_root(peer, true, ours);
+        }
     }
 
-    fn send_root(&mut self, peer: MemberId, asks: bool, shelf: &dyn Shelf) {
-        let ours = shelf.digest_place(&peer, &Prefix::default());
+    /// What is here below some digits; none while that is being hashed, and then a comparison begins as soon as
+    /// it was.
+    fn place_of(&mut self, peer: MemberId, prefix: &Prefix, shelf: &dyn Shelf) -> Option<Place> {
+        let place = shelf.digest_place(&peer, prefix);
+        if let Some(state) = self.peers.get_mut(&peer).filter(|_| place.is_none()) {
+            state.wait_for_hashes(self.now);
+        }
+        place
+    }
+
+    /// What was to be hashed was.
+    pub(super) fn handle_digests_made(&mut self) {
+        let now = self.now;
+        self.peers.values_mut().for_each(|state| state.hashes_made(now));
+    }
+
+    fn send_root(&mut self, peer: MemberId, asks: bool, ours: Place) {
         let root = DigestRoot { hash: ours.hash, documents: ours.documents, asks };
         self.send(peer, Lane::Normal, Message::DigestRoot(root));
     }
 
+    fn note_difference(&mut self, peer: &MemberId) {
+        if let Some(state) = self.peers.get_mut(peer) {
+            state.differs = true;
+        }
+    }
+
     pub(super) fn handle_digest_root(&mut self, peer: MemberId, root: &DigestRoot, shelf: &dyn Shelf) {
-        let ours = shelf.digest_place(&peer, &Prefix::default());
+        let Some(ours) = self.place_of(peer, &Prefix::default(), shelf) else { return };
         if ours.hash == root.hash {
             self.in_step(peer, ours.documents, shelf);
             if root.asks {
-                self.send_root(peer, false, shelf);
+                self.send_root(peer, false, ours);
             }
-        } else if root.asks && self.walks(&peer) {
+            return;
+        }
+        self.note_difference(&peer);
+        if root.asks && self.walks(&peer) {
             self.walk(peer, Prefix::default(), false, shelf);
         }
     }
@@ -75,8 +104,8 @@ impl Replica {
             few.truncate(DIGEST_LEAF_MAX);
             Message::DigestLeaf(DigestLeaf::of(prefix, salt, answers, &few))
         } else {
-            let marks = Box::new(children(&peer, &prefix, salt, shelf));
-            Message::DigestChildren(DigestChildren { prefix, salt, marks })
+            let Some(marks) = self.children(peer, &prefix, salt, shelf) else { return };
+            Message::DigestChildren(DigestChildren { prefix, salt, marks: Box::new(marks) })
         };
         self.send(peer, Lane::Normal, message);
     }
@@ -91,7 +120,8 @@ impl Replica {
         if self.peers.get(&peer).is_none_or(|state| state.walk_left == 0) {
             return;
         }
-        let ours = children(&peer, &theirs.prefix, theirs.salt, shelf);
+        self.note_difference(&peer);
+        let Some(ours) = self.children(peer, &theirs.prefix, theirs.salt, shelf) else { return };
         for (digit, (ours, mark)) in ours.iter().zip(theirs.marks.iter()).enumerate() {
             if ours != mark {
                 self.walk(peer, theirs.prefix.child(digit), false, shelf);
@@ -105,6 +135,7 @@ impl Replica {
         // Three bytes can ask for many answers: no more of them than an honest walk has.
         let Some(state) = self.peers.get_mut(&peer).filter(|state| state.leaves_left > 0) else { return };
         state.leaves_left -= 1;
+        state.differs = true;
         let ours = shelf.digest_below(&peer, &leaf.prefix, DUE_CLEARED_MAX);
         if ours.len() == DUE_CLEARED_MAX {
             // Too much at once: what lies below is compared in parts.
@@ -159,9 +190,19 @@ impl Replica {
             }
         }
     }
-}
 
-/// The marks of the sixteen places below a place.
-fn children(peer: &MemberId, prefix: &Prefix, salt: u64, shelf: &dyn Shelf) -> [Mark; 16] {
-    std::array::from_fn(|digit| Mark::of(salt, &shelf.digest_place(peer, &prefix.child(digit)).hash))
+    /// The marks of the sixteen places below a place.
+    fn children(
+        &mut self,
+        peer: MemberId,
+        prefix: &Prefix,
+        salt: u64,
+        shelf: &dyn Shelf,
+    ) -> Option<[Mark; 16]> {
+        let mut marks = [Mark([0; 8]); 16];
+        for (digit, mark) in marks.iter_mut().enumerate() {
+            *mark = Mark::of(salt, &self.place_of(peer, &prefix.child(digit), shelf)?.hash);
+        }
+        Some(marks)
+    }
 }

@@ -63,7 +63,7 @@ fn pass(a: &mut Bench, b: &mut Bench, ms: u64) -> Vec<&'static str> {
 }
 
 fn digest(bench: &Bench, n: usize) -> Fingerprint {
-    bench.disk.digest_place(&bench.id(n), &Prefix::default()).hash
+    bench.disk.digest_place(&bench.id(n), &Prefix::default()).unwrap().hash
 }
 
 #[test]

@@ -144,6 +144,12 @@ pub(super) struct Peer {
     pub busy_until: Millis,
     /// Comparisons begun since the last equal one.
     pub unequal: u32,
+    /// True if the peer has shown since the last comparison that it holds something else.
+    pub differs: bool,
+    /// After how many comparisons since the last equal one it did.
+    differences: u32,
+    /// Comparisons put off, one after another, because something was being hashed; none: nothing waits for that.
+    unhashed: u32,
     /// When as many digest messages as may be are answered again.
     walk_again_at: Millis,
     pub walk_left: u32,
@@ -175,6 +181,9 @@ impl Peer {
             digest_waits: false,
             busy_until: now.plus(Millis(DIGEST_INTERVAL_MS)),
             unequal: 0,
+            differs: false,
+            differences: 0,
+            unhashed: 0,
             walk_again_at: now.plus(Millis(DIGEST_INTERVAL_MS)),
             walk_left: DIGEST_WALK_MAX,
             leaves_left: DIGEST_WALK_MAX,
@@ -298,6 +307,8 @@ impl Peer {
         let wait = DIGEST_AGAIN_MS << self.unequal.min(5);
         self.digest_at = now.plus(Millis(wait.min(DIGEST_INTERVAL_MS)));
         self.unequal = self.unequal.saturating_add(1);
+        self.unhashed = 0;
+        self.differences += u32::from(self.differs);
         // Comparing more often is no leave to walk more often.
         if now >= self.walk_again_at {
             self.walk_again_at = now.plus(Millis(DIGEST_INTERVAL_MS));
@@ -306,9 +317,29 @@ impl Peer {
         }
     }
 
+    /// True once every so many comparisons that the peer has answered with something else, as one begins.
+    pub fn differs_for(&mut self, comparisons: u32) -> bool {
+        std::mem::take(&mut self.differs) && self.differences.is_multiple_of(comparisons)
+    }
+
+    /// Puts a comparison off until what it needs was hashed. It is looked at again less and less often meanwhile.
+    pub fn wait_for_hashes(&mut self, now: Millis) {
+        self.digest_waits = false;
+        let wait = DIGEST_AGAIN_MS << self.unhashed.min(5);
+        self.digest_at = now.plus(Millis(wait.min(DIGEST_INTERVAL_MS)));
+        self.unhashed = self.unhashed.saturating_add(1);
+    }
+
+    /// A comparison that waited for that begins.
+    pub fn hashes_made(&mut self, now: Millis) {
+        if self.unhashed > 0 {
+            self.digest_at = now;
+        }
+    }
+
     /// A comparison found no difference.
     pub fn found_equal(&mut self, now: Millis) {
-        self.unequal = 0;
+        (self.unequal, self.differs, self.differences, self.unhashed) = (0, false, 0, 0);
         self.digest_waits = false;
         self.digest_at = now.plus(Millis(DIGEST_INTERVAL_MS));
         self.busy_until = self.digest_at;

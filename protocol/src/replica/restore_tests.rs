@@ -95,7 +95,7 @@ fn equal_digest_shows_every_document_under_it() {
     let past = past(FIRST);
     let mut bench = past.restored();
     bench.connect(1);
-    let ours = bench.disk.digest_place(&bench.id(1), &Prefix::default());
+    let ours = bench.disk.digest_place(&bench.id(1), &Prefix::default()).unwrap();
     let root = |hash| Message::DigestRoot(DigestRoot { hash, documents: 1, asks: false });
     bench.say(1, root(Fingerprint([3; 32])));
     assert_eq!(past.write(&mut bench), locked());

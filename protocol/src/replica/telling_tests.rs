@@ -207,7 +207,7 @@ fn equal_digest_is_answered_and_clears_what_is_due() {
     let mut bench = Bench::new(&federation, 0);
     let doc = bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new()).header().doc;
     bench.connect(1);
-    let hash = bench.disk.digest_place(&federation.id(1), &Prefix::default()).hash;
+    let hash = bench.disk.digest_place(&federation.id(1), &Prefix::default()).unwrap().hash;
     let root = |hash, asks| Message::DigestRoot(DigestRoot { hash, documents: 1, asks });
     let input = bench.message(1, root(hash, true));
     let outputs = bench.hand(input);
@@ -281,12 +281,50 @@ fn after_many_unequal_comparisons_kept_hashes_are_made_anew() {
     bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new());
     bench.connect(1);
     let mut forgotten = Vec::new();
-    for _ in 0..=2 * crate::limits::DIGESTS_UNEQUAL_MAX {
-        bench.now = bench.now.plus(Millis(DIGEST_INTERVAL_MS));
-        let outputs = bench.hand(Input::Tick);
-        forgotten.push(outputs.iter().any(|output| matches!(output, Output::ForgetDigest { .. })));
+    for answers in [false, true] {
+        forgotten.clear();
+        for _ in 0..=2 * crate::limits::DIGESTS_UNEQUAL_MAX {
+            bench.now = bench.now.plus(Millis(DIGEST_INTERVAL_MS));
+            let outputs = bench.hand(Input::Tick);
+            forgotten.push(outputs.iter().any(|output| matches!(output, Output::ForgetDigest { .. })));
+            if answers {
+                let root = DigestRoot { hash: Fingerprint([9; 32]), documents: 7, asks: false };
+                bench.say(1, Message::DigestRoot(root));
+            }
+        }
+        // Who says nothing may be hashing, and shows nothing about what is here.
+        let times = if answers { 2 } else { 0 };
+        assert_eq!(
+            forgotten.iter().filter(|forgot| **forgot).count(),
+            times,
+            "every fourth time: {forgotten:?}"
+        );
     }
-    assert_eq!(forgotten.iter().filter(|forgot| **forgot).count(), 2, "every fourth time: {forgotten:?}");
+}
+
+#[test]
+fn nothing_is_hashed_in_the_loop_and_a_comparison_begins_once_it_was_elsewhere() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 0);
+    bench.store_own(None, incident(&federation, 0, &[1], 1), Vec::new());
+    bench.connect(1);
+    bench.disk.due.clear();
+    bench.disk.unhashed.set(u32::MAX);
+    let roots = |sent: &[Sent]| {
+        sent.iter().filter(|(_, _, message)| matches!(message, Message::DigestRoot(_))).count()
+    };
+    let mut tried = 0;
+    for _ in 0..10 {
+        let before = bench.disk.unhashed.get();
+        assert_eq!(roots(&bench.pass(DIGEST_INTERVAL_MS)), 0, "nothing can be said yet");
+        let root = DigestRoot { hash: Fingerprint([9; 32]), documents: 7, asks: true };
+        assert_eq!(bench.say(1, Message::DigestRoot(root)), [], "nor answered");
+        tried += before - bench.disk.unhashed.get();
+    }
+    assert_eq!(tried, 20, "looked at once each time");
+    bench.disk.unhashed.set(0);
+    assert_eq!(roots(&bench.settle(Input::DigestsMade)), 1);
+    assert_eq!(roots(&bench.settle(Input::DigestsMade)), 0, "nothing waits any more");
 }
 
 #[test]

@@ -154,6 +154,8 @@ impl Node {
     pub fn restart(&mut self) {
         self.replica = Replica::new(self.disk.me, self.disk.rosters.clone()).knowing(self.disk.rules);
         self.clock_ms = self.wall_ms;
+        // What a crash left unhashed is hashed while it runs.
+        self.disk.unhashed.set(3);
         self.up = true;
     }
 }
