@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
@@ -15,7 +15,6 @@ use protocol::envelope::{AdmittedEnvelope, RULES_VERSION};
 use protocol::ids::{DocId, MemberId, Millis};
 use protocol::roster::RosterChain;
 use rusqlite::Connection;
-use rusqlite::config::DbConfig;
 use tokio::sync::{broadcast, watch};
 
 mod alerts;
@@ -25,6 +24,7 @@ mod blobs;
 mod calendar;
 mod check;
 mod checkpoint;
+mod connect;
 mod copy;
 mod digests;
 mod documents;
@@ -76,11 +76,9 @@ pub use writer::Queue;
 
 use ballast::{BALLAST, free_bytes, lay_ballast};
 use checkpoint::Checkpoints;
-use limits::{
-    BUSY_MS_MAX, BUSY_TRY_MS, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES,
-    WAL_PAGES, WRITER_CACHE_KIB,
-};
-use reader::{Pair, Readers};
+use connect::{connect, connect_one, connect_reader, connect_writer};
+use limits::{COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES};
+use reader::Readers;
 use seal::Key;
 use spare::SpareKeys;
 use writer::Queues;
@@ -517,41 +515,13 @@ fn catch_up_with_rosters(writing: &mut tx::Writing) -> Result<(), WriteError> {
     }
 }
 
-fn connect(folder: &Path) -> Result<Pair, OpenError> {
-    Ok(Pair { db: connect_one(folder, "node.db")?, keys: connect_one(folder, "keys.db")? })
-}
-
-fn connect_one(folder: &Path, name: &str) -> Result<Connection, OpenError> {
-    let mut db = Connection::open(folder.join(name))?;
-    db.busy_handler(Some(wait_for_others))?;
-    db.set_prepared_statement_cache_capacity(128);
-    db.pragma_update(None, "journal_mode", "WAL")?;
-    db.pragma_update(None, "synchronous", "FULL")?;
-    db.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
-    db.pragma_update(None, "foreign_keys", true)?;
-    db.pragma_update(None, "secure_delete", true)?;
-    db.pragma_update(None, "trusted_schema", false)?;
-    // What undoes a job lies in memory; as a file it would be written twice over for every alert.
-    db.pragma_update(None, "temp_store", "MEMORY")?;
-    // Plans do not follow bound values, so that statements are never prepared again for them.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    Ok(db)
-}
-
-/// Waits a moment while another process writes; false once that takes too long. SQLite's own waiting looks ten
-/// times a second at last, and a node that is busy with bulk is between two transactions for much less than that.
-fn wait_for_others(tries: i32) -> bool {
-    std::thread::sleep(Duration::from_millis(BUSY_TRY_MS));
-    u64::try_from(tries).is_ok_and(|tries| tries * BUSY_TRY_MS < BUSY_MS_MAX)
-}
-
 /// Gives an empty database the tables and indexes of a node, for a reference to hold the node against.
 pub fn lay_tables(db: &mut Connection) -> Result<(), OpenError> {
     schema::migrate_node(db)
 }
 
 /// Moves everything into the databases and cuts their write-ahead logs to nothing. A reader in the
-/// middle of a long read makes it wait, at most [`BUSY_MS_MAX`].
+/// middle of a long read makes it wait, at most [`limits::BUSY_MS_MAX`].
 fn empty_logs(folder: &Path) -> Result<(), WriteError> {
     let pair = connect(folder).map_err(|error| WriteError::Broken(error.to_string()))?;
     for db in [&pair.keys, &pair.db] {
@@ -561,23 +531,6 @@ fn empty_logs(folder: &Path) -> Result<(), WriteError> {
         }
     }
     Ok(())
-}
-
-/// The writer's connections, at the newest step.
-fn connect_writer(folder: &Path) -> Result<Pair, OpenError> {
-    let mut pair = connect(folder)?;
-    pair.db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
-    schema::migrate_node(&mut pair.db)?;
-    schema::migrate_keys(&mut pair.keys)?;
-    Ok(pair)
-}
-
-fn connect_reader(folder: &Path) -> Result<Pair, OpenError> {
-    let pair = connect(folder)?;
-    for db in [&pair.db, &pair.keys] {
-        db.pragma_update(None, "query_only", true)?;
-    }
-    Ok(pair)
 }
 
 /// SQLite before 3.51.3 could lose committed pages when a WAL was reset; 3.52.0 again.

@@ -1,7 +1,7 @@
 //! What the store promises as a whole, on real files.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::limits::GROUP_MS_MAX;
 use super::*;
