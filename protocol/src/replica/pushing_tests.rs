@@ -8,7 +8,7 @@ use super::*;
 use crate::fixture::Federation;
 use crate::limits::{
     DIGEST_INTERVAL_MS, OFFER_TIMEOUT_MS, OFFERS_IN_FLIGHT_MAX, PUSHED_BYTES_MAX, PUSHED_DOCUMENTS_MAX,
-    PUSHED_PER_ASKED,
+    PUSHED_PER_ASKED, RING_AGE_MS_MAX,
 };
 
 /// Two municipal nodes (0, 1), a third (2), the precinct (3), the national node (4).
@@ -52,6 +52,18 @@ fn who_was_away_is_sent_what_it_lacks_without_asking_and_confirms_it() {
     assert_eq!(receipt, [(bench.id(0), Lane::Urgent, have(doc, &heads, false))], "a receipt and no question");
     assert_eq!(bench.say(1, receipt[0].2.clone()), []);
     assert!(!bench.is_due(1, &doc));
+}
+
+#[test]
+fn what_is_old_goes_behind_alarms_also_if_it_is_due_since_just_now() {
+    let federation = federation();
+    for (old, lane) in [(RING_AGE_MS_MAX - 5, Lane::Urgent), (RING_AGE_MS_MAX - 4, Lane::Backfill)] {
+        let (mut bench, doc) = confirmed(&federation, &[1]);
+        bench.now = bench.now.plus(Millis(old));
+        bench.disk.set_due(bench.now, federation.id(1), doc);
+        let sent = bench.connect(1);
+        assert_eq!(sent, [(federation.id(1), lane, have(doc, &bench.heads(&doc), true))]);
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! What a connection brings with it whatever is on it: its start and end, rosters, contact records, the
 //! round through everything due, and the passing of time.
 
+use super::loaded::View;
 use super::peer::{Assembly, Peer, Sweep};
-use super::{Fault, Output, Parting, Replica, Shelf};
+use super::{DueRow, Fault, Output, Parting, Replica, Shelf};
 use crate::contact::{ContactError, SignedContact};
 use crate::digest::Fingerprint;
 use crate::document::retired_fingerprint;
@@ -220,8 +221,7 @@ impl Replica {
                 };
                 let Some(state) = self.peers.get_mut(&peer) else { return };
                 state.offers.begin(row.doc, now, ());
-                let fresh = now.since(row.since).0 <= RING_AGE_MS_MAX && row.rings;
-                let lane = if fresh { Lane::Urgent } else { Lane::Backfill };
+                let lane = if self.is_fresh(&row, &view, shelf) { Lane::Urgent } else { Lane::Backfill };
                 if self.push_due(peer, &row, &view, lane, shelf) {
                     continue;
                 }
@@ -231,6 +231,14 @@ impl Replica {
                 }
             }
         }
+    }
+
+    /// True if what is due can still ring at the peer. Something old can be due since just now, after a comparison
+    /// that found it: that is catching up, however pressing it once was.
+    fn is_fresh(&self, row: &DueRow, view: &View, shelf: &dyn Shelf) -> bool {
+        let recent = |at: Millis| self.now.since(at).0 <= RING_AGE_MS_MAX;
+        let written = |id: &EnvelopeId| shelf.written(&row.doc, id);
+        row.rings && recent(row.since) && view.document.standing().iter().filter_map(written).any(recent)
     }
 
     /// A document is due that is not the peer's any more, or not ours: it was set after a comparison that
