@@ -22,7 +22,7 @@ impl<const ODD: usize> Multiples<ODD> {
     /// How many bits a digit stands for: it is odd and less than 2 · `ODD` either way.
     const WIDTH: u32 = ODD.ilog2() + 2;
 
-    /// Costs as much as three products without them.
+    /// Costs 16 · (`ODD` + 17) additions.
     pub(super) fn of(point: EdwardsPoint) -> Self {
         let mut weighted = point;
         let parts = (0..PARTS).map(|_| {
