@@ -77,7 +77,7 @@ impl Endpoint {
             .and_then(|socket| runtime.wrap_udp_socket(socket))
             .map_err(bind_error)?;
         let freed = Arc::downgrade(&socket);
-        let config = quinn::EndpointConfig::default();
+        let config = own_keys.turn(0).resets().endpoint_config();
         let quinn = quinn::Endpoint::new_with_abstract_socket(config, Some(server), socket, runtime)
             .map_err(bind_error)?;
         Ok(Self { quinn, socket: freed, own_keys, keys, own })

@@ -16,6 +16,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use tokio::sync::watch;
 
+use crate::resets::ResetSecret;
+
 /// Protocol name in the TLS handshake; another major version has another name.
 pub const ALPN: &[u8] = b"cuadra/1";
 
@@ -60,6 +62,7 @@ impl AcceptedKeys {
 pub struct NodeKey {
     public: TlsKey,
     certified: Arc<CertifiedKey>,
+    resets: ResetSecret,
 }
 
 /// Every TLS key that this node may show: the one that it likes best first, then those that a peer with
@@ -138,12 +141,16 @@ impl NodeKey {
         let secret = PrivatePkcs8KeyDer::from(secret.as_bytes());
         let key = rustls::crypto::ring::sign::any_eddsa_type(&secret).map_err(TlsError::Settings)?;
         let certified = CertifiedKey::new(vec![CertificateDer::from(public_key_info(&public))], key);
-        Ok(Self { public, certified: Arc::new(certified) })
+        Ok(Self { public, certified: Arc::new(certified), resets: ResetSecret::of_seed(seed) })
     }
     /// The public key, as it stands in the roster.
     #[must_use]
     pub fn public(&self) -> TlsKey {
         self.public
+    }
+    /// By what peers know that a process with this key has ended.
+    pub(crate) fn resets(&self) -> &ResetSecret {
+        &self.resets
     }
 }
 

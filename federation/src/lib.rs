@@ -22,6 +22,7 @@ mod frame;
 mod lane;
 mod links;
 mod node;
+mod resets;
 
 pub use blob::FetchError;
 pub use context::{Identity, Timing};

@@ -332,9 +332,17 @@ impl Raw {
     }
 
     pub fn with_key(number: u8, key: NodeKey) -> Raw {
-        let listen = "127.0.0.1:0".parse().unwrap();
-        let endpoint =
-            Endpoint::bind(listen, OwnKeys::one(key), AcceptedKeys::new(keys()), member(number)).unwrap();
+        Self::bind(number, key, "127.0.0.1:0".parse().unwrap())
+    }
+
+    /// Listening where another one did.
+    pub fn at(number: u8, listen: SocketAddr) -> Raw {
+        Self::bind(number, key(number), listen)
+    }
+
+    fn bind(number: u8, key: NodeKey, listen: SocketAddr) -> Raw {
+        let accepted = AcceptedKeys::new(keys());
+        let endpoint = Endpoint::bind(listen, OwnKeys::one(key), accepted, member(number)).unwrap();
         Raw { member: member(number), endpoint }
     }
 

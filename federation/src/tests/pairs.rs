@@ -1,5 +1,7 @@
 //! One connection a pair, however both ends dial, and a new one when it is gone.
 
+use std::time::Duration;
+
 use protocol::message::Message;
 
 use super::kit::*;
@@ -10,7 +12,7 @@ use crate::{Lane, Timing};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_that_dial_each_other_at_once_end_with_one_connection() {
     let listen = "127.0.0.1:0".parse().unwrap();
-    let at_once = || Timing { larger_waits: std::time::Duration::ZERO, ..timing() };
+    let at_once = || Timing { larger_waits: Duration::ZERO, ..timing() };
     let one = Node::start_with(1, listen, at_once(), 1);
     let two = Node::start_with(2, listen, at_once(), 1);
     two.dials(one.member, one.address());
@@ -124,6 +126,33 @@ async fn restarted_peer_is_connected_again() {
         stays.federation.stop().await;
         second.federation.stop().await;
     }
+}
+
+/// Everything that nodes do by the clock comes too late for the test.
+fn patient() -> Timing {
+    let never = Duration::from_secs(3_600);
+    Timing { larger_waits: never, ping_every: never, ping_answer_max: never, ..timing() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_peer_that_is_back_is_known_to_have_ended_by_its_first_answer() {
+    let stays = Node::start_with(1, "127.0.0.1:0".parse().unwrap(), patient(), 1);
+    let elsewhere = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let killed = elsewhere.spawn(async { Raw::new(2) }).await.unwrap();
+    let address = killed.address();
+    stays.dials(member(2), address);
+    let link = elsewhere.spawn(async move { (killed.accept().await, killed) }).await.unwrap();
+    stays.until_connected(member(2)).await;
+    // Without a goodbye, as a process ends.
+    tokio::task::spawn_blocking(move || elsewhere.shutdown_timeout(DEADLINE)).await.unwrap();
+    drop(link);
+    assert!(!stays.events().contains(&Event::Disconnected(member(2))), "nobody told");
+    let back = Raw::at(2, address);
+    stays.send(member(2), Lane::Normal, b"are you there").await;
+    stays.until_event(Event::Disconnected(member(2))).await;
+    let _again = back.accept().await;
+    stays.until_connected(member(2)).await;
+    stays.federation.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
