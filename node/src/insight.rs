@@ -2,7 +2,7 @@
 //! whenever they change. What people see is read back from those documents, nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use protocol::author::Draft;
 use protocol::ids::{Code, Millis};
@@ -22,6 +22,9 @@ const GATHER: Duration = Duration::from_secs(2);
 const GATHER_LONGER_FROM: u32 = 300;
 /// How long then.
 const GATHER_LONGER: Duration = Duration::from_secs(75);
+/// Counting goes through all incidents and households of this node. It rests so many times as long as it took, and
+/// so never takes more than a twentieth of a core.
+const REST_FACTOR: u32 = 19;
 
 /// Without any change they are looked at again so often, for the month that begins at midnight.
 const LOOK_AGAIN: Duration = Duration::from_secs(600);
@@ -33,14 +36,12 @@ type Values = BTreeMap<(Measure, u16), u64>;
 pub async fn keep_figures(desk: Desk, mut stop: watch::Receiver<bool>) {
     let mut commits = desk.commits();
     loop {
-        let gather = match write_figures(&desk).await {
-            Ok(longest) if longest >= GATHER_LONGER_FROM => GATHER_LONGER,
-            Ok(_) => GATHER,
-            Err(error) => {
-                tracing::warn!(%error, "the figures could not be written; tried again with the next change");
-                GATHER
-            }
-        };
+        let began = Instant::now();
+        let longest = write_figures(&desk).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the figures could not be written; tried again with the next change");
+            0
+        });
+        let gather = gather_for(longest, began.elapsed());
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(gather) => {}
@@ -50,6 +51,13 @@ pub async fn keep_figures(desk: Desk, mut stop: watch::Receiver<bool>) {
             changed = changed(&mut commits) => if !changed { return },
         }
     }
+}
+
+/// How long changes are gathered after a round that took so long, if the longest document of the day has so many
+/// envelopes.
+fn gather_for(longest: u32, took: Duration) -> Duration {
+    let least = if longest >= GATHER_LONGER_FROM { GATHER_LONGER } else { GATHER };
+    least.max(took * REST_FACTOR)
 }
 
 /// Waits until something was committed, or a month may have begun; false once the store is gone. What
@@ -196,6 +204,14 @@ mod tests {
     use super::*;
     use crate::desk::{FilledAlert, FilledHousehold, Fix, NewAlert};
     use crate::store::{Arrival, Opening, Store, Visibility};
+
+    #[test]
+    fn a_long_count_is_followed_by_a_longer_rest() {
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(5));
+        assert_eq!((gather_for(0, short), gather_for(GATHER_LONGER_FROM, short)), (GATHER, GATHER_LONGER));
+        assert_eq!(gather_for(0, long), Duration::from_secs(95));
+        assert_eq!(gather_for(GATHER_LONGER_FROM, long), Duration::from_secs(95));
+    }
 
     /// 2026-10-15 in UTC.
     const OCTOBER: u64 = 1_792_022_400_000;
