@@ -3,6 +3,7 @@
 //! One thread writes ([`Store::write`]), a few connections read ([`Store::read`]). A write is answered
 //! only after its commit; nothing is shown, sent or acknowledged before.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -18,6 +19,7 @@ use rusqlite::Connection;
 use tokio::sync::{broadcast, watch};
 
 mod alerts;
+mod arrivals;
 mod audit;
 mod ballast;
 mod blobs;
@@ -256,6 +258,7 @@ impl Store {
             shared: shared.clone(),
             incarnation: hand.incarnation,
             documents: documents::Cache::default(),
+            shares_end: BTreeMap::new(),
             clock: clock.clone(),
             commits: commits.clone(),
             fatal: fatal_tx,

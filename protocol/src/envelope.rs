@@ -12,7 +12,7 @@ use crate::ids::{
 use crate::limits::{BLOBS_MAX, ENVELOPE_BYTES_MAX, OPERATION_BYTES_MAX, PARENTS_MAX, SIGNATURE_BYTES_MAX};
 use crate::operation::{Operation, doc_id_of, read_blob_ref};
 use crate::roster::{KeyPurpose, RosterChain};
-use crate::strict::verifies;
+use crate::strict::{self, Claim};
 use crate::wire::{Reader, WireError, Writer};
 
 /// Domain of an envelope's signature and id.
@@ -263,33 +263,49 @@ impl SignedEnvelope {
     /// Checks the operation's hash and the signature under the key that the named roster gives the
     /// author. Costs one Ed25519 verification (`verify_strict`, so every node agrees).
     pub fn verify(self, rosters: &RosterChain) -> Result<VerifiedEnvelope, VerifyError> {
-        self.verify_by(rosters, &strictly)
+        verify_all(vec![self], rosters, &strictly).pop().unwrap_or(Err(VerifyError::BadSignature))
     }
 
-    /// As [`SignedEnvelope::verify`], with the verdict on the signature from `holds`.
-    pub(crate) fn verify_by(
-        self,
-        rosters: &RosterChain,
-        holds: &dyn Fn(&Signed<'_>) -> bool,
-    ) -> Result<VerifiedEnvelope, VerifyError> {
-        let Some(roster) = rosters.get(&self.header.roster) else {
-            return Err(VerifyError::UnknownRoster(Box::new(self)));
-        };
+    /// The signature to be verified, or why it need not be looked at.
+    fn claim<'a>(&'a self, rosters: &'a RosterChain) -> Result<Signed<'a>, Flaw> {
+        let roster = rosters.get(&self.header.roster).ok_or(Flaw::UnknownRoster)?;
         let key = roster
             .member(&self.header.author)
             .and_then(|member| member.key(self.header.key_index))
             .filter(|key| key.purpose == KeyPurpose::Envelope)
-            .ok_or(VerifyError::UnknownKey)?;
+            .ok_or(Flaw::UnknownKey)?;
         if sha256(&[&self.op_bytes]) != self.header.op_hash {
-            return Err(VerifyError::OperationHash);
+            return Err(Flaw::OperationHash);
         }
-        let signed =
-            Signed { id: self.id, header: &self.header, public: &key.public, signature: &self.signature };
-        if !holds(&signed) {
-            return Err(VerifyError::BadSignature);
-        }
-        Ok(VerifiedEnvelope(self))
+        Ok(Signed { id: self.id, header: &self.header, public: &key.public, signature: &self.signature })
     }
+}
+
+/// What keeps an envelope's signature from being looked at.
+enum Flaw {
+    UnknownRoster,
+    UnknownKey,
+    OperationHash,
+}
+
+/// As [`SignedEnvelope::verify`] for each, in order, with the verdicts on their signatures from `verdicts`.
+pub(crate) fn verify_all(
+    envelopes: Vec<SignedEnvelope>,
+    rosters: &RosterChain,
+    verdicts: &Verdicts<'_>,
+) -> Vec<Result<VerifiedEnvelope, VerifyError>> {
+    let mut signed = Vec::with_capacity(envelopes.len());
+    let claims = envelopes.iter().map(|envelope| envelope.claim(rosters).map(|claim| signed.push(claim)));
+    let claims: Vec<Result<(), Flaw>> = claims.collect();
+    let mut verdicts = verdicts(&signed).into_iter();
+    let judged = envelopes.into_iter().zip(claims).map(|(envelope, claim)| match claim {
+        Ok(()) if verdicts.next() == Some(true) => Ok(VerifiedEnvelope(envelope)),
+        Ok(()) => Err(VerifyError::BadSignature),
+        Err(Flaw::UnknownRoster) => Err(VerifyError::UnknownRoster(Box::new(envelope))),
+        Err(Flaw::UnknownKey) => Err(VerifyError::UnknownKey),
+        Err(Flaw::OperationHash) => Err(VerifyError::OperationHash),
+    });
+    judged.collect()
 }
 
 /// A signature and what it is over.
@@ -304,9 +320,16 @@ pub(crate) struct Signed<'a> {
     pub signature: &'a [u8],
 }
 
-/// True if the signature holds under the key: strict Ed25519, so that every node agrees.
-pub(crate) fn strictly(signed: &Signed<'_>) -> bool {
-    verifies(signed.public, &signed.header.sig_input(), signed.signature)
+/// Says of each signature, in order, whether it holds.
+pub(crate) type Verdicts<'f> = dyn Fn(&[Signed<'_>]) -> Vec<bool> + 'f;
+
+/// Strict Ed25519, so that every node agrees.
+pub(crate) fn strictly(signed: &[Signed<'_>]) -> Vec<bool> {
+    let claims = signed.iter().map(|one| {
+        let Signed { header, public, signature, .. } = *one;
+        Claim { public, message: header.sig_input(), signature }
+    });
+    strict::verify(&claims.collect::<Vec<_>>())
 }
 
 /// An envelope whose signature and operation hash hold. It can be judged; it is not judged yet.

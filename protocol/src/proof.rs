@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::envelope::{Header, Signed, SignedEnvelope, strictly};
+use crate::envelope::{Header, Signed, SignedEnvelope, Verdicts, strictly};
 use crate::ids::{DocId, EnvelopeId, Incarnation, MemberId, Seq, sha256};
 use crate::limits::{INCARNATIONS_MAX, SIGNATURE_BYTES_MAX, STATEMENT_BYTES_MAX};
 use crate::roster::{KeyPurpose, KeyState, RosterChain};
@@ -87,11 +87,11 @@ impl Statement {
         self.verify_by(rosters, &strictly)
     }
 
-    /// As [`Statement::verify`], with the verdict on the signature from `holds`.
+    /// As [`Statement::verify`], with the verdict on the signature from `verdicts`.
     pub(crate) fn verify_by(
         self,
         rosters: &RosterChain,
-        holds: &dyn Fn(&Signed<'_>) -> bool,
+        verdicts: &Verdicts<'_>,
     ) -> Result<VerifiedStatement, StatementError> {
         let roster = rosters.get(&self.header.roster).ok_or(StatementError::UnknownRoster)?;
         let key = roster
@@ -102,7 +102,7 @@ impl Statement {
             .ok_or(StatementError::Key)?;
         let signed =
             Signed { id: self.id, header: &self.header, public: &key.public, signature: &self.signature };
-        let holds = holds(&signed);
+        let holds = verdicts(&[signed]) == [true];
         if holds { Ok(VerifiedStatement(self)) } else { Err(StatementError::BadSignature) }
     }
 }

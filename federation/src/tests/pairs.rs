@@ -137,7 +137,8 @@ fn patient() -> Timing {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_peer_that_is_back_is_known_to_have_ended_by_its_first_answer() {
     let stays = Node::start_with(1, "127.0.0.1:0".parse().unwrap(), patient(), 1);
-    let elsewhere = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let elsewhere =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let killed = elsewhere.spawn(async { Raw::new(2) }).await.unwrap();
     let address = killed.address();
     stays.dials(member(2), address);

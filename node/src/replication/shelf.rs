@@ -1,6 +1,6 @@
 //! What the replica reads: the store and the contact records, as they are committed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ pub struct OpenShelf<'a> {
     snapshot: RefCell<Option<Snapshot>>,
     /// When envelopes of the documents that were read were written.
     written: RefCell<BTreeMap<EnvelopeId, Millis>>,
+    /// The document that was looked for last and is not in the snapshot: one event asks for it several times.
+    absent: Cell<Option<DocId>>,
 }
 
 impl NodeShelf {
@@ -42,7 +44,12 @@ impl NodeShelf {
     /// For one event. Blocks while it reads.
     #[must_use]
     pub fn open(&self) -> OpenShelf<'_> {
-        OpenShelf { shelf: self, snapshot: RefCell::default(), written: RefCell::default() }
+        OpenShelf {
+            shelf: self,
+            snapshot: RefCell::default(),
+            written: RefCell::default(),
+            absent: Cell::default(),
+        }
     }
 }
 
@@ -67,8 +74,14 @@ impl Shelf for OpenShelf<'_> {
         if let Some(recent) = self.shelf.store.recent(*doc) {
             return Some(recent);
         }
+        if self.absent.get() == Some(*doc) {
+            return None;
+        }
         let mut written = self.written.borrow_mut();
         let read = self.read(|r| r.document_telling(*doc, |id, at| _ = written.insert(id, at)));
+        if read.is_none() {
+            self.absent.set(Some(*doc));
+        }
         read.map(Arc::new)
     }
     fn refused(&self, id: &EnvelopeId) -> bool {

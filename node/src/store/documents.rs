@@ -14,7 +14,6 @@ use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
 use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
 use protocol::kind::Urgency;
-use protocol::limits::{PAGING_INCIDENTS_PER_HOUR_MAX, RING_AGE_MS_MAX};
 use protocol::operation::{Class, Open, Operation};
 use protocol::replica::due_peers;
 use rusqlite::{OptionalExtension as _, params};
@@ -382,38 +381,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whether a new document may ring here: not if it is old on arrival, nor past its peer's share.
-    fn keep_arrival(
-        &mut self,
-        envelope: &AdmittedEnvelope,
-        arrival: Option<Arrival>,
-    ) -> Result<(), WriteError> {
-        let (db, now) = (self.db(), self.now());
-        let opened = opening(envelope).map_or(now, |open| open.opened);
-        let (late, bulk) = match arrival {
-            None => (now.since(opened).0 > RING_AGE_MS_MAX, false),
-            Some(arrival) => {
-                let hour_ago = millis(now.since(Millis(60 * 60 * 1_000)));
-                let recent: u32 = db
-                    .prepare_cached(
-                        "SELECT count(*) FROM arrival WHERE peer = ?1 AND received_ms > ?2 AND NOT late AND NOT bulk",
-                    )?
-                    .query_row(params![envelope.header().author.0, hour_ago], |row| row.get(0))?;
-                let late = arrival.age.0 > RING_AGE_MS_MAX;
-                (late, !late && recent >= PAGING_INCIDENTS_PER_HOUR_MAX)
-            }
-        };
-        if arrival.is_none() && !late {
-            return Ok(());
-        }
-        let peer = arrival.map(|_| envelope.header().author.0);
-        db.prepare_cached(
-            "INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )?
-        .execute(params![envelope.header().doc.0, peer, millis(now), late, bulk])?;
-        Ok(())
-    }
-
     /// Brings all that is derived from a document up to date.
     pub(super) fn derive(&mut self, doc: DocId, document: &Document) -> Result<(), WriteError> {
         let rosters = self.shared().rosters();
@@ -583,6 +550,6 @@ fn is_urgent(document: &Document) -> bool {
     of_notice.or(of_incident).is_some_and(Urgency::rings)
 }
 
-fn opening(envelope: &AdmittedEnvelope) -> Option<&Open> {
+pub(super) fn opening(envelope: &AdmittedEnvelope) -> Option<&Open> {
     if let Operation::Open(open) = envelope.operation() { Some(open) } else { None }
 }

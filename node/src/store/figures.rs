@@ -184,10 +184,7 @@ impl Reader<'_> {
     /// Incidents that this node owns, counted from its own tables: opened and closed in each month, by
     /// code and kind.
     pub fn own_counts(&self, measure: Measure) -> Result<BTreeMap<(String, u32, u16), u64>, WriteError> {
-        let column = if measure == Measure::Closed { "closed_period" } else { "period" };
-        let sql = format!(
-            "SELECT code, {column}, kind, count(*) FROM incident WHERE owner = ?1 AND {column} IS NOT NULL GROUP BY 1, 2, 3"
-        );
+        let sql = counts_sql(if measure == Measure::Closed { "closed_period" } else { "period" });
         let mut select = self.db().prepare_cached(&sql)?;
         let rows = select.query_map(params![self.shared().member.0], |row| {
             let count: i64 = row.get(3)?;
@@ -217,6 +214,13 @@ impl Reader<'_> {
             .query_row(params![code.to_string(), millis(from), millis(before)], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
+}
+
+/// Incidents of an owner by code, the month in this column, and kind.
+pub(super) fn counts_sql(column: &str) -> String {
+    format!(
+        "SELECT code, {column}, kind, count(*) FROM incident WHERE owner = ?1 AND {column} IS NOT NULL GROUP BY 1, 2, 3"
+    )
 }
 
 /// The values of a summary, sorted as the wire wants them.

@@ -21,6 +21,7 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0012.sql"),
     include_str!("schema/node_0013.sql"),
     include_str!("schema/node_0014.sql"),
+    include_str!("schema/node_0015.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
@@ -67,6 +68,7 @@ fn migrate(db: &mut Connection, steps: &[&str]) -> Result<(), OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::figures::counts_sql;
 
     #[test]
     fn migrations_are_taken_once_and_a_newer_file_is_refused() {
@@ -138,13 +140,26 @@ mod tests {
             "SELECT 1 FROM audience WHERE doc = ?1 AND member = ?2 AND full",
             "SELECT doc FROM due WHERE peer = ?1 ORDER BY urgent DESC, since_ms DESC, doc",
         ] {
-            let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let count = plan.parameter_count();
-            let values = rusqlite::params_from_iter(std::iter::repeat_n(1, count));
-            let steps: Vec<String> =
-                plan.query_map(values, |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap();
+            let steps = plan(&db, sql);
             assert!(steps.iter().all(|step| !step.starts_with("SCAN")), "{sql}: {steps:?}");
             assert!(!sql.contains("urgent") || steps.len() == 1, "sorted by the index: {steps:?}");
         }
+    }
+    #[test]
+    fn incidents_are_counted_for_the_figures_without_reading_any() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate_node(&mut db).unwrap();
+        for column in ["period", "closed_period"] {
+            let steps = plan(&db, &counts_sql(column));
+            let [step] = steps.as_slice() else { panic!("sorted or scanned: {steps:?}") };
+            assert!(step.contains("USING COVERING INDEX"), "{step}");
+        }
+    }
+
+    fn plan(db: &Connection, sql: &str) -> Vec<String> {
+        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let count = plan.parameter_count();
+        let values = rusqlite::params_from_iter(std::iter::repeat_n(1, count));
+        plan.query_map(values, |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 }

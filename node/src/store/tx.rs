@@ -1,5 +1,6 @@
 //! What the writer's thread holds, and the transaction that a job sees of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -25,6 +26,8 @@ pub(super) struct Writing {
     /// This node's generation.
     pub(super) incarnation: Incarnation,
     pub(super) documents: Cache,
+    /// Until when incidents of a member ring no more, for those that have had their share.
+    pub(super) shares_end: BTreeMap<MemberId, Millis>,
     pub(super) clock: Clock,
     pub(super) commits: broadcast::Sender<Committed>,
     pub(super) fatal: watch::Sender<bool>,
@@ -88,6 +91,7 @@ impl Writing {
         self.group = Effects::default();
         self.job = Effects::default();
         self.documents.clear();
+        self.shares_end.clear();
         for db in [&self.db, &self.keys] {
             if !db.is_autocommit()
                 && let Err(error) = db.execute_batch("ROLLBACK")
@@ -138,6 +142,7 @@ impl Writing {
 
     pub(super) fn undo_savepoint(&mut self) -> Result<(), WriteError> {
         self.forget_job();
+        self.shares_end.clear();
         self.db.execute_batch("ROLLBACK TO job; RELEASE job")?;
         self.keys.execute_batch("ROLLBACK TO job; RELEASE job")?;
         Ok(())

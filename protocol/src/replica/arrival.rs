@@ -1,7 +1,7 @@
 //! What came from a peer, after the work that needs no state: signatures, operation hashes and blob
 //! commitments are checked here, in the connection's own task and so on all cores.
 
-use crate::envelope::{Signed, SignedEnvelope, VerifiedEnvelope, VerifyError, strictly};
+use crate::envelope::{SignedEnvelope, Verdicts, VerifiedEnvelope, VerifyError, strictly, verify_all};
 use crate::ids::{DocId, EnvelopeId, Millis, commitment};
 use crate::message::{InlineBlob, Items, Message, ProofPage, Spoiled};
 use crate::operation::op_type::RETIRE;
@@ -158,26 +158,22 @@ impl Arrived {
         Self::check_by(message, rosters, &strictly)
     }
 
-    /// As [`Arrived::check`], with the verdict on each signature from `holds`.
-    pub(crate) fn check_by(
-        message: Message,
-        rosters: &RosterChain,
-        holds: &dyn Fn(&Signed<'_>) -> bool,
-    ) -> Arrived {
+    /// As [`Arrived::check`], with the verdicts on the signatures from `verdicts`.
+    pub(crate) fn check_by(message: Message, rosters: &RosterChain, verdicts: &Verdicts<'_>) -> Arrived {
         let answer = matches!(message, Message::Answer(_));
         match message {
             Message::Body(items) | Message::Answer(items) => {
-                Arrived::Items(check_items(items, answer, rosters, holds))
+                Arrived::Items(check_items(items, answer, rosters, verdicts))
             }
             Message::Gone(gone) => {
                 let (doc, id) = (gone.doc, gone.retire.id());
                 let retires = gone.retire.header().op_type == RETIRE;
-                let checked = check_by(*gone.retire, &doc, rosters, holds);
+                let checked = check_one(*gone.retire, &doc, rosters, verdicts);
                 let faulty = matches!(checked, Checked::Faulty(..));
                 let none = Checked::Faulty(id, Fault::NoRetire);
                 Arrived::Gone(doc, Box::new(if retires || faulty { checked } else { none }))
             }
-            Message::Proof(page) => Arrived::Proof(check_proof(page, rosters, holds)),
+            Message::Proof(page) => Arrived::Proof(check_proof(page, rosters, verdicts)),
             plain @ (Message::Welcome(_)
             | Message::Ping(_)
             | Message::Pong(_)
@@ -196,27 +192,29 @@ impl Arrived {
     }
 }
 
-fn check_items(
-    items: Items,
-    answer: bool,
-    rosters: &RosterChain,
-    holds: &dyn Fn(&Signed<'_>) -> bool,
-) -> ArrivedItems {
-    let doc = items.doc;
-    let items = items.items.into_iter().map(|item| {
-        let named = item.envelope.header().blobs.clone();
-        let count = item.blobs.len();
+fn check_items(items: Items, answer: bool, rosters: &RosterChain, verdicts: &Verdicts<'_>) -> ArrivedItems {
+    let Items { doc, items } = items;
+    let (mut envelopes, mut blobs) = (Vec::with_capacity(items.len()), Vec::with_capacity(items.len()));
+    for item in items {
+        let (named, count) = (&item.envelope.header().blobs, item.blobs.len());
         let kept = |blob: &InlineBlob| {
             commitment(&blob.salt, &blob.content) == blob.id && named.iter().any(|named| named.id == blob.id)
         };
-        let blobs: Vec<InlineBlob> = item.blobs.into_iter().filter(kept).collect();
-        let envelope = check_by(item.envelope, &doc, rosters, holds);
-        ArrivedItem { age: item.age, envelope, spoiled_blob: blobs.len() < count, blobs }
+        let kept: Vec<InlineBlob> = item.blobs.into_iter().filter(kept).collect();
+        blobs.push((item.age, kept.len() < count, kept));
+        envelopes.push(item.envelope);
+    }
+    let checked = check_all(envelopes, &doc, rosters, verdicts);
+    let items = checked.into_iter().zip(blobs).map(|(envelope, (age, spoiled_blob, blobs))| ArrivedItem {
+        age,
+        envelope,
+        blobs,
+        spoiled_blob,
     });
     ArrivedItems { doc, answer, items: items.collect() }
 }
 
-fn check_proof(page: ProofPage, rosters: &RosterChain, holds: &dyn Fn(&Signed<'_>) -> bool) -> ArrivedProof {
+fn check_proof(page: ProofPage, rosters: &RosterChain, verdicts: &Verdicts<'_>) -> ArrivedProof {
     let ProofPage { doc, page, last, statements } = page;
     let mut arrived = ArrivedProof { doc, page, last, statements: None, fault: None };
     let mut verified = Vec::with_capacity(statements.len());
@@ -226,7 +224,7 @@ fn check_proof(page: ProofPage, rosters: &RosterChain, holds: &dyn Fn(&Signed<'_
             arrived.fault = Some((id, Fault::OtherDocument));
             return arrived;
         }
-        match statement.verify_by(rosters, holds) {
+        match statement.verify_by(rosters, verdicts) {
             Ok(statement) => verified.push(statement),
             Err(StatementError::UnknownRoster) => return arrived,
             Err(StatementError::Key) => arrived.fault = Some((id, Fault::UnknownKey)),
@@ -241,24 +239,42 @@ fn check_proof(page: ProofPage, rosters: &RosterChain, holds: &dyn Fn(&Signed<'_
 }
 
 pub(super) fn check_envelope(envelope: SignedEnvelope, doc: &DocId, rosters: &RosterChain) -> Checked {
-    check_by(envelope, doc, rosters, &strictly)
+    check_one(envelope, doc, rosters, &strictly)
 }
 
-fn check_by(
+fn check_one(
     envelope: SignedEnvelope,
     doc: &DocId,
     rosters: &RosterChain,
-    holds: &dyn Fn(&Signed<'_>) -> bool,
+    verdicts: &Verdicts<'_>,
 ) -> Checked {
     let id = envelope.id();
-    if envelope.header().doc != *doc {
-        return Checked::Faulty(id, Fault::OtherDocument);
-    }
-    match envelope.verify_by(rosters, holds) {
-        Ok(verified) => Checked::Verified(Box::new(verified)),
-        Err(VerifyError::UnknownRoster(envelope)) => Checked::UnknownRoster(envelope),
-        Err(VerifyError::UnknownKey) => Checked::Faulty(id, Fault::UnknownKey),
-        Err(VerifyError::BadSignature) => Checked::Faulty(id, Fault::BadSignature),
-        Err(VerifyError::OperationHash) => Checked::Faulty(id, Fault::OperationHash),
-    }
+    let checked = check_all(vec![envelope], doc, rosters, verdicts).pop();
+    checked.unwrap_or(Checked::Faulty(id, Fault::BadSignature))
+}
+
+/// The verdict on each, in order. Signatures are verified together; one of another document is not looked at.
+fn check_all(
+    envelopes: Vec<SignedEnvelope>,
+    doc: &DocId,
+    rosters: &RosterChain,
+    verdicts: &Verdicts<'_>,
+) -> Vec<Checked> {
+    let foreign = |envelope: &SignedEnvelope| envelope.header().doc != *doc;
+    let seen: Vec<(EnvelopeId, bool)> = envelopes.iter().map(|one| (one.id(), foreign(one))).collect();
+    let own: Vec<SignedEnvelope> = envelopes.into_iter().filter(|envelope| !foreign(envelope)).collect();
+    let mut verified = verify_all(own, rosters, verdicts).into_iter();
+    let checked = seen.into_iter().map(|(id, foreign)| {
+        if foreign {
+            return Checked::Faulty(id, Fault::OtherDocument);
+        }
+        match verified.next().unwrap_or(Err(VerifyError::BadSignature)) {
+            Ok(verified) => Checked::Verified(Box::new(verified)),
+            Err(VerifyError::UnknownRoster(envelope)) => Checked::UnknownRoster(envelope),
+            Err(VerifyError::UnknownKey) => Checked::Faulty(id, Fault::UnknownKey),
+            Err(VerifyError::BadSignature) => Checked::Faulty(id, Fault::BadSignature),
+            Err(VerifyError::OperationHash) => Checked::Faulty(id, Fault::OperationHash),
+        }
+    });
+    checked.collect()
 }

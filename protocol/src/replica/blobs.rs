@@ -8,18 +8,20 @@ use crate::limits::FETCHES_MAX;
 use crate::message::{BlobWant, Lane, Message};
 
 impl Replica {
-    /// Fetches whatever these envelopes name, this node may hold, and is not here.
+    /// Fetches whatever these envelopes name, this node may hold, and neither is here nor `came` along.
     pub(super) fn fetch_named_blobs(
         &mut self,
         doc: DocId,
         view: &View,
         ids: &[EnvelopeId],
+        came: &[BlobId],
         shelf: &dyn Shelf,
     ) {
         let envelopes = ids.iter().filter_map(|id| view.document.envelope(id));
         let named: Vec<BlobRef> = envelopes.flat_map(|e| e.header().blobs.iter().copied()).collect();
         for blob in named {
-            if view.entitled_to_blob(&self.me, &blob) && !shelf.holds_blob(&doc, &blob.id) {
+            let here = || came.contains(&blob.id) || shelf.holds_blob(&doc, &blob.id);
+            if view.entitled_to_blob(&self.me, &blob) && !here() {
                 self.fetch(doc, blob, view);
             }
         }

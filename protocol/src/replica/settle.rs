@@ -9,7 +9,7 @@ use crate::audience::Audience;
 use crate::digest::Fingerprint;
 use crate::document::Document;
 use crate::envelope::AdmittedEnvelope;
-use crate::ids::{DocId, EnvelopeId, MemberId, Millis};
+use crate::ids::{BlobId, DocId, EnvelopeId, MemberId, Millis};
 use crate::limits::{HAVE_GATHER_MS, PUSHED_BYTES_MAX};
 use crate::message::{Item, Items, Lane, Message};
 use crate::roster::RosterChain;
@@ -57,7 +57,8 @@ impl Replica {
         if let Some(view) = self.loaded.view(&doc, shelf, &self.rosters) {
             let stored: Vec<EnvelopeId> =
                 batch.envelopes.iter().map(|arrival| arrival.envelope.id()).collect();
-            self.fetch_named_blobs(doc, &view, &stored, shelf);
+            let came: Vec<BlobId> = batch.blobs.iter().map(|blob| blob.id).collect();
+            self.fetch_named_blobs(doc, &view, &stored, &came, shelf);
         }
         self.start_store(doc);
     }

@@ -22,14 +22,18 @@ pub(super) struct Signatures {
 impl Signatures {
     /// As [`Arrived::check`]. Nothing but the verdict on a signature is remembered.
     pub fn check(&self, message: Message, rosters: &RosterChain) -> Arrived {
-        Arrived::check_by(message, rosters, &|signed: &Signed<'_>| {
-            let question = (signed.id, sha256(&[signed.public, signed.signature]));
-            let known = self.verdicts.borrow().get(&question).copied();
-            known.unwrap_or_else(|| {
-                let holds = strictly(signed);
-                self.verdicts.borrow_mut().insert(question, holds);
-                holds
-            })
+        Arrived::check_by(message, rosters, &|signed: &[Signed<'_>]| {
+            signed.iter().map(|one| self.verdict(one)).collect()
+        })
+    }
+
+    fn verdict(&self, signed: &Signed<'_>) -> bool {
+        let question = (signed.id, sha256(&[signed.public, signed.signature]));
+        let known = self.verdicts.borrow().get(&question).copied();
+        known.unwrap_or_else(|| {
+            let holds = strictly(std::slice::from_ref(signed)) == [true];
+            self.verdicts.borrow_mut().insert(question, holds);
+            holds
         })
     }
 }

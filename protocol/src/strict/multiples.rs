@@ -38,31 +38,43 @@ impl<const ODD: usize> Multiples<ODD> {
         Self(parts.collect())
     }
 
-    fn digits(scalar: &Scalar) -> [[i8; PLACES]; PARTS] {
+    /// Puts every digit of the scalar into its place, as what is to be added there, or taken away.
+    fn place<'a>(&'a self, scalar: &Scalar, minus: bool, places: &mut Places<'a>) {
         let (words, _) = scalar.as_bytes().as_chunks::<2>();
-        std::array::from_fn(|part| {
-            digits(words.get(part).map_or(0, |word| u16::from_le_bytes(*word)), Self::WIDTH)
-        })
+        for (odd, word) in self.0.iter().zip(words) {
+            for (place, digit) in digits(u16::from_le_bytes(*word), Self::WIDTH) {
+                if let Some(multiple) = odd.get(usize::from(digit.unsigned_abs() / 2)) {
+                    places.put(place, Step { multiple, minus: (digit < 0) != minus });
+                }
+            }
+        }
+    }
+}
+
+/// A multiple that is added, or taken away.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    multiple: &'a EdwardsPoint,
+    minus: bool,
+}
+
+/// What is to be done in each place: of both scalars each part has a digit there at most.
+struct Places<'a> {
+    steps: [[Option<Step<'a>>; 2 * PARTS]; PLACES],
+    taken: [usize; PLACES],
+}
+
+impl<'a> Places<'a> {
+    fn new() -> Self {
+        Self { steps: [[None; 2 * PARTS]; PLACES], taken: [0; PLACES] }
     }
 
-    /// The multiple by an odd digit of a part.
-    fn get(&self, part: usize, digit: u8) -> Option<&EdwardsPoint> {
-        self.0.get(part)?.get(usize::from(digit / 2))
-    }
-
-    /// Adds, or takes away, what the digits in this place stand for.
-    fn add_place(&self, digits: &[[i8; PLACES]; PARTS], place: usize, minus: bool, sum: &mut EdwardsPoint) {
-        for (part, digits) in digits.iter().enumerate() {
-            let digit = digits.get(place).copied().unwrap_or_default();
-            if digit == 0 {
-                continue;
-            }
-            let Some(multiple) = self.get(part, digit.unsigned_abs()) else { continue };
-            if (digit < 0) == minus {
-                *sum += multiple;
-            } else {
-                *sum -= multiple;
-            }
+    fn put(&mut self, place: usize, step: Step<'a>) {
+        if let (Some(steps), Some(taken)) = (self.steps.get_mut(place), self.taken.get_mut(place))
+            && let Some(free) = steps.get_mut(*taken)
+        {
+            *free = Some(step);
+            *taken += 1;
         }
     }
 }
@@ -73,29 +85,38 @@ pub(super) fn difference<const ONE: usize, const OTHER: usize>(
     (one, first): (&Scalar, &Multiples<ONE>),
     (other, second): (&Scalar, &Multiples<OTHER>),
 ) -> EdwardsPoint {
-    let (one, other) = (Multiples::<ONE>::digits(one), Multiples::<OTHER>::digits(other));
+    let mut places = Places::new();
+    first.place(one, false, &mut places);
+    second.place(other, true, &mut places);
     let mut sum = EdwardsPoint::identity();
-    for place in (0..PLACES).rev() {
+    for steps in places.steps.iter().rev() {
         sum += sum;
-        first.add_place(&one, place, false, &mut sum);
-        second.add_place(&other, place, true, &mut sum);
+        for Step { multiple, minus } in steps.iter().map_while(|step| *step) {
+            if minus {
+                sum -= multiple;
+            } else {
+                sum += multiple;
+            }
+        }
     }
     sum
 }
 
-/// A number as signed digits, the least first: each is zero, or odd and less than 2^(`width` - 1) either way and
-/// followed by `width` - 1 zeros.
-fn digits(number: u16, width: u32) -> [i8; PLACES] {
-    let (mut left, window) = (i64::from(number), 1_i64 << width);
-    std::array::from_fn(|_| {
+/// The signed digits of a number that are not zero, each with its place, the least first: each is odd and less than
+/// 2^(`width` - 1) either way, and followed by `width` - 1 zeros.
+fn digits(number: u16, width: u32) -> impl Iterator<Item = (usize, i8)> {
+    let (mut left, mut place, window) = (i32::from(number), 0, 1_i32 << width);
+    std::iter::from_fn(move || {
+        if left == 0 {
+            return None;
+        }
+        let zeros = left.trailing_zeros();
+        left >>= zeros;
+        place += zeros as usize;
         let low = left & (window - 1);
-        let digit = match (left & 1, low < window / 2) {
-            (0, _) => 0,
-            (_, true) => low,
-            (_, false) => low - window,
-        };
-        left = (left - digit) / 2;
-        i8::try_from(digit).expect("a digit is less than 128 either way")
+        let digit = if low < window / 2 { low } else { low - window };
+        left -= digit;
+        Some((place, i8::try_from(digit).expect("a digit is less than 128 either way")))
     })
 }
 
@@ -114,15 +135,14 @@ mod tests {
     fn digits_are_the_number_and_few() {
         for number in 0..=u16::MAX {
             for width in [5, 8] {
-                let digits = digits(number, width);
-                let value = digits.iter().rev().fold(0, |sum, digit| sum * 2 + i64::from(*digit));
+                let digits: Vec<(usize, i8)> = digits(number, width).collect();
+                let value: i64 = digits.iter().map(|(place, digit)| i64::from(*digit) << place).sum();
                 assert_eq!(value, i64::from(number));
-                let mut zeros = width;
-                for digit in digits {
-                    assert!(digit == 0 || digit % 2 != 0 && i64::from(digit).abs() < 1 << (width - 1));
-                    assert!(digit == 0 || zeros >= width - 1, "{number} {digits:?}");
-                    zeros = if digit == 0 { zeros + 1 } else { 0 };
+                for (place, digit) in &digits {
+                    assert!(*place < PLACES && digit % 2 != 0 && i64::from(*digit).abs() < 1 << (width - 1));
                 }
+                let near = |two: &[(usize, i8)]| two[1].0 - two[0].0 < width as usize;
+                assert!(!digits.windows(2).any(near), "{number} {digits:?}");
             }
         }
     }
