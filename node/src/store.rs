@@ -549,4 +549,4 @@ fn check_sqlite_version(version: &str) -> Result<(), OpenError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

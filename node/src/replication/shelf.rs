@@ -156,3 +156,40 @@ impl Shelf for OpenShelf<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::author::Draft;
+    use protocol::fixture::{Federation, code, open};
+    use protocol::kind::Kind;
+    use protocol::limits::DIGEST_LEAF_MAX;
+
+    use super::*;
+    use crate::store::tests::open_as;
+    use crate::store::{AppendError, Queue, Tx};
+
+    #[tokio::test]
+    async fn a_digest_that_takes_long_to_hash_is_asked_for_and_not_waited_for() {
+        let (federation, folder) = (Federation::new(2), tempfile::tempdir().unwrap());
+        let store = open_as(folder.path(), &federation, 0, None);
+        let peer = federation.id(1);
+        let kind = Kind::by_name("noise").unwrap();
+        // More than fit below the first digits alone, so that there are places below each of those.
+        let many = 2 * 16 * u64::try_from(DIGEST_LEAF_MAX).unwrap();
+        let write = move |tx: &mut Tx<'_>| -> Result<(), AppendError> {
+            for seed in 0..many {
+                let operation = open(code(0), kind, &[peer], None, seed);
+                let (blobs, answers) = (Vec::new(), Vec::new());
+                tx.append(None, &Draft { operation, blobs, answers, written_at: Millis(1_000) }, None)?;
+            }
+            Ok(())
+        };
+        store.write(Queue::Normal, write).await.unwrap();
+        let shelf = NodeShelf::new(store.clone(), Contacts::open(folder.path()).unwrap());
+        let root = || shelf.open().digest_place(&peer, &Prefix::default());
+        assert_eq!(root(), None, "the loop does not wait for so many hashes");
+        store.digests_asked().await;
+        store.refresh_digests().await.unwrap();
+        assert!(root().is_some(), "it is read once it was hashed");
+    }
+}

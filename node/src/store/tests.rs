@@ -19,7 +19,7 @@ fn open_with(folder: &Path, pages_max: Option<u32>) -> Store {
     open_as(folder, &Federation::new(2), 0, pages_max)
 }
 
-pub(super) fn open_as(folder: &Path, federation: &Federation, n: usize, pages_max: Option<u32>) -> Store {
+pub(crate) fn open_as(folder: &Path, federation: &Federation, n: usize, pages_max: Option<u32>) -> Store {
     Store::open(Opening { pages_max, ..opening(folder, federation, n) }).unwrap()
 }
 
