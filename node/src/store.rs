@@ -44,6 +44,7 @@ mod locks;
 mod notices;
 mod people;
 mod proofs;
+mod queue;
 mod reader;
 mod rebuild;
 mod retention;
@@ -67,9 +68,10 @@ pub use events::{Committed, Event, Missed, What};
 pub use fault::{OpenError, WriteError};
 pub use figures::{Figures, FiguresKey, sorted_values};
 pub use held::HeldIncident;
-pub use incidents::{Asked, IncidentQuery, IncidentRow};
+pub use incidents::{Asked, IncidentRow};
 pub use notices::{DraftFor, DraftRow, NoticeDraft, NoticeRow, NoticeWords};
 pub use people::{CodeFor, HouseholdId, NewPerson, PersonId, PersonRow, Profile, Role, SessionRow};
+pub use queue::IncidentQuery;
 pub use reader::{Reader, Snapshot};
 pub use retire::RetireCursor;
 pub use takeovers::TakeoverCounts;
@@ -548,5 +550,7 @@ fn check_sqlite_version(version: &str) -> Result<(), OpenError> {
     }
 }
 
+#[cfg(test)]
+mod plans;
 #[cfg(test)]
 pub(crate) mod tests;

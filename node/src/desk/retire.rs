@@ -52,10 +52,10 @@ impl Desk {
     pub async fn close_merged(&self) -> Result<usize, ActError> {
         let left = self.store().read(|r| r.left_open_below()).await?;
         let mut closed = 0;
-        for row in left {
-            match self.store().write(Queue::Bulk, move |tx| close_below(tx, row.doc)).await {
+        for doc in left {
+            match self.store().write(Queue::Bulk, move |tx| close_below(tx, doc)).await {
                 Ok(done) => closed += usize::from(done),
-                Err(error) => tracing::warn!(doc = %row.doc, %error, "a duplicate was not closed"),
+                Err(error) => tracing::warn!(%doc, %error, "a duplicate was not closed"),
             }
         }
         Ok(closed)

@@ -35,6 +35,17 @@ pub(super) use hidden;
 pub(super) const HIDDEN: &str = hidden!();
 const _: () = assert!(MERGES_DEPTH_MAX == 64, "the bound is written into the query");
 
+/// In this order, because few incidents are shown below another one, and many are open.
+pub(super) const LEFT_OPEN_BELOW: &str = concat!(
+    "SELECT incident.doc FROM incident_under
+        CROSS JOIN incident ON incident.doc = incident_under.doc
+        CROSS JOIN incident AS kept ON kept.doc = incident_under.target
+     WHERE incident.owner = ?1 AND incident.outcome IS NULL AND NOT incident.retired AND kept.outcome IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM lock WHERE lock.doc = incident.doc) AND ",
+    hidden!(),
+    " ORDER BY incident.doc LIMIT ?2"
+);
+
 impl Tx<'_> {
     /// Keeps what a document says about duplicates, and what follows from it for others.
     pub(super) fn derive_merges(&mut self, doc: DocId, fold: &Fold) -> Result<(), WriteError> {
@@ -198,15 +209,11 @@ impl Reader<'_> {
     }
 
     /// Own open incidents that are shown below one that is closed: they end with it.
-    pub fn left_open_below(&self) -> Result<Vec<IncidentRow>, WriteError> {
-        let sql = format!(
-            "SELECT {COLUMNS} {FROM} WHERE owner = ?1 AND outcome IS NULL AND NOT retired
-                AND incident.doc IN (SELECT incident_under.doc FROM incident_under
-                    JOIN incident AS kept ON kept.doc = incident_under.target WHERE kept.outcome IS NOT NULL)
-                AND NOT EXISTS (SELECT 1 FROM lock WHERE lock.doc = incident.doc)
-                AND {HIDDEN} ORDER BY incident.doc LIMIT ?2"
-        );
-        self.incidents(&sql, params![self.member().0, limit(RETIRED_AT_ONCE)])
+    pub fn left_open_below(&self) -> Result<Vec<DocId>, WriteError> {
+        let mut select = self.db().prepare_cached(LEFT_OPEN_BELOW)?;
+        let values = params![self.member().0, limit(RETIRED_AT_ONCE)];
+        let rows = select.query_map(values, |row| row.get(0).map(DocId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 

@@ -104,17 +104,6 @@ impl IncidentRow {
     }
 }
 
-/// Which incidents of this node's desk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IncidentQuery {
-    /// Not closed.
-    Open,
-    /// Closed.
-    Closed,
-    /// All.
-    All,
-}
-
 /// The row's columns, for every select.
 pub(super) const COLUMNS: &str = concat!(
     "incident.doc, envelope, kind, urgency, code, cell, lat, lon, exact, source, opened_ms, author,
@@ -126,9 +115,6 @@ pub(super) const COLUMNS: &str = concat!(
 /// How many of them: the place of one more.
 const COLUMNS_COUNT: usize = 30;
 pub(super) const FROM: &str = "FROM incident LEFT JOIN arrival ON arrival.doc = incident.doc";
-/// As [`IncidentRow::rings`], for the order of the queue.
-const RINGS: &str = "(outcome IS NULL AND urgency >= 3 AND NOT coalesce(arrival.bulk, 0)
-    AND (asked = 2 OR (step = 0 AND NOT touched AND NOT coalesce(arrival.late, 0))))";
 
 impl Tx<'_> {
     pub(super) fn derive_incident(
@@ -271,6 +257,10 @@ fn touched(document: &Document, us: MemberId) -> bool {
     })
 }
 
+/// By the index of when they were opened, from which their days follow.
+pub(super) const PER_DAY: &str =
+    "SELECT day, count(*) FROM incident WHERE opened_ms >= ?1 AND opened_ms < ?2 GROUP BY day ORDER BY day";
+
 impl Reader<'_> {
     /// One incident.
     pub fn incident(&self, doc: DocId) -> Result<Option<IncidentRow>, WriteError> {
@@ -282,21 +272,6 @@ impl Reader<'_> {
     pub fn incident_kind(&self, doc: DocId) -> Result<Option<u16>, WriteError> {
         let mut select = self.db().prepare_cached("SELECT kind FROM incident WHERE doc = ?1")?;
         Ok(select.query_row(params![doc.0], |row| row.get(0)).optional()?)
-    }
-
-    /// The desk's incidents: this node owns them, is offered them or is involved. What rings comes
-    /// first, then by urgency, then the oldest; of closed ones the newest first.
-    pub fn queue(&self, which: IncidentQuery) -> Result<Vec<IncidentRow>, WriteError> {
-        let (filter, order) = match which {
-            IncidentQuery::Open => ("outcome IS NULL", "urgency DESC, opened_ms ASC"),
-            IncidentQuery::Closed => ("outcome IS NOT NULL", "opened_ms DESC"),
-            IncidentQuery::All => ("1", "outcome IS NOT NULL, urgency DESC, opened_ms DESC"),
-        };
-        let sql = format!(
-            "SELECT {COLUMNS} {FROM} JOIN audience AS part ON part.doc = incident.doc AND part.full
-             WHERE part.member = ?1 AND {filter} AND NOT {HIDDEN} ORDER BY {RINGS} DESC, {order} LIMIT ?2"
-        );
-        self.incidents(&sql, params![self.shared().member.0, answer_max()])
     }
 
     /// Incidents whose place may lie within `radius_m` of a point, opened after `since`, newest first.
@@ -334,8 +309,9 @@ impl Reader<'_> {
 
     /// Incidents per day of a month, as far as they are held: (yyyymmdd, count).
     pub fn incidents_per_day(&self, period: u32) -> Result<Vec<(u32, u64)>, WriteError> {
-        let sql = "SELECT day, count(*) FROM incident WHERE day BETWEEN ?1 AND ?2 GROUP BY day ORDER BY day";
-        self.pairs(sql, params![period * 100, period * 100 + 99])
+        let calendar = self.calendar();
+        let (start, end) = (calendar.start(period), calendar.start(calendar.next(period)));
+        self.pairs(PER_DAY, params![millis(start), millis(end)])
     }
 
     /// Incidents opened after an instant, as far as they are held.

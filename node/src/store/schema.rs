@@ -68,7 +68,6 @@ fn migrate(db: &mut Connection, steps: &[&str]) -> Result<(), OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::figures::counts_sql;
 
     #[test]
     fn migrations_are_taken_once_and_a_newer_file_is_refused() {
@@ -125,41 +124,5 @@ mod tests {
         let twice = "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms)
                      VALUES (x'0a', x'd1', x'aa', x'01', 40, 39)";
         assert!(db.execute(twice, []).is_err(), "an envelope is stored once");
-    }
-
-    #[test]
-    fn what_is_asked_for_each_alert_is_found_by_key() {
-        let mut db = Connection::open_in_memory().unwrap();
-        migrate_node(&mut db).unwrap();
-        for sql in [
-            "SELECT written_ms FROM envelope WHERE doc = ?1 AND id = ?2",
-            "SELECT bytes FROM envelope WHERE doc = ?1 ORDER BY number",
-            "SELECT max(received_ms) FROM envelope WHERE doc = ?1",
-            "SELECT peer FROM due WHERE doc = ?1",
-            "DELETE FROM due WHERE peer = ?1 AND doc = ?2",
-            "SELECT 1 FROM audience WHERE doc = ?1 AND member = ?2 AND full",
-            "SELECT doc FROM due WHERE peer = ?1 ORDER BY urgent DESC, since_ms DESC, doc",
-        ] {
-            let steps = plan(&db, sql);
-            assert!(steps.iter().all(|step| !step.starts_with("SCAN")), "{sql}: {steps:?}");
-            assert!(!sql.contains("urgent") || steps.len() == 1, "sorted by the index: {steps:?}");
-        }
-    }
-    #[test]
-    fn incidents_are_counted_for_the_figures_without_reading_any() {
-        let mut db = Connection::open_in_memory().unwrap();
-        migrate_node(&mut db).unwrap();
-        for column in ["period", "closed_period"] {
-            let steps = plan(&db, &counts_sql(column));
-            let [step] = steps.as_slice() else { panic!("sorted or scanned: {steps:?}") };
-            assert!(step.contains("USING COVERING INDEX"), "{step}");
-        }
-    }
-
-    fn plan(db: &Connection, sql: &str) -> Vec<String> {
-        let mut plan = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let count = plan.parameter_count();
-        let values = rusqlite::params_from_iter(std::iter::repeat_n(1, count));
-        plan.query_map(values, |row| row.get(3)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 }
