@@ -87,7 +87,7 @@ fn what_is_few_among_many_is_found_by_an_index_of_its_own() {
         ),
         (
             "SELECT blob FROM blob_gone WHERE doc = ?1 AND asked",
-            "SEARCH blob_gone USING COVERING INDEX blob_gone_asked (doc=?)",
+            "SEARCH blob_gone USING INDEX blob_gone_asked (doc=?)",
         ),
     ] {
         assert_eq!(plan(sql), [way], "{sql}");
