@@ -7,6 +7,7 @@ use super::figures::counts_sql;
 use super::incidents::PER_DAY;
 use super::queue::{closed_sql, open_sql};
 use super::schema::migrate_node;
+use super::takeovers::SEALABLE;
 
 /// Step by step.
 fn plan(sql: &str) -> Vec<String> {
@@ -72,6 +73,16 @@ fn duplicates_that_end_with_another_are_found_among_the_duplicates() {
         let step = format!("SEARCH {name} USING PRIMARY KEY (doc=?)");
         assert!(steps.contains(&step), "{steps:?}");
     }
+}
+
+#[test]
+fn what_an_expelled_node_wrote_is_found_among_what_is_unconfirmed() {
+    let steps = plan(&format!("SELECT count(*) {SEALABLE}"));
+    let expected = [
+        "SCAN incident USING INDEX incident_unconfirmed",
+        "SEARCH part USING PRIMARY KEY (member=? AND doc=?)",
+    ];
+    assert_eq!(steps, expected);
 }
 
 #[test]

@@ -24,6 +24,11 @@ pub struct TakeoverCounts {
     pub locked: u64,
 }
 
+/// The few that are unconfirmed, and not all that the member takes part in.
+pub(super) const SEALABLE: &str = "FROM incident CROSS JOIN audience AS part
+        ON part.doc = incident.doc AND part.member = ?1 AND part.full
+    WHERE unconfirmed > 0 AND (owner = ?2 OR took_over)";
+
 impl Reader<'_> {
     /// How far a takeover of everything open of `owner` is.
     pub fn takeover_counts(&self, owner: MemberId) -> Result<TakeoverCounts, WriteError> {
@@ -107,11 +112,11 @@ impl Reader<'_> {
         count: usize,
     ) -> Result<Vec<DocId>, WriteError> {
         self.docs(
-            "SELECT incident.doc FROM incident JOIN audience AS part
-                ON part.doc = incident.doc AND part.member = ?1 AND part.full
-             WHERE unconfirmed > 0 AND (owner = ?2 OR took_over) AND incident.doc > ?3
-                AND NOT EXISTS (SELECT 1 FROM lock WHERE lock.doc = incident.doc)
-             ORDER BY incident.doc LIMIT ?4",
+            &format!(
+                "SELECT incident.doc {SEALABLE} AND incident.doc > ?3
+                    AND NOT EXISTS (SELECT 1 FROM lock WHERE lock.doc = incident.doc)
+                 ORDER BY incident.doc LIMIT ?4"
+            ),
             params![author.0, self.member().0, after.map_or(vec![], |doc| doc.0.to_vec()), limit(count)],
         )
     }
@@ -120,11 +125,7 @@ impl Reader<'_> {
     pub fn sealable_count(&self, author: MemberId) -> Result<u64, WriteError> {
         let count: i64 = self
             .db()
-            .prepare_cached(
-                "SELECT count(*) FROM incident JOIN audience AS part
-                    ON part.doc = incident.doc AND part.member = ?1 AND part.full
-                 WHERE unconfirmed > 0 AND (owner = ?2 OR took_over)",
-            )?
+            .prepare_cached(&format!("SELECT count(*) {SEALABLE}"))?
             .query_row(params![author.0, self.member().0], |row| row.get(0))?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
