@@ -59,10 +59,11 @@ pub const READS_REMEMBERED_MAX: usize = 10_000;
 /// Pages of the write-ahead log after which they are moved into the database. More: the log grows until
 /// the last reader of them is done.
 pub const WAL_PAGES: u32 = 4_000;
-/// Pages of the write-ahead log after which a thread beside the writer moves them into the database: with 16 times
-/// as many, one alert in a hundred waited three times as long at 1,000 a second. It falls behind: the writer does it
-/// at [`WAL_PAGES`], and what is being stored waits for that.
-pub const CHECKPOINT_PAGES: u32 = 1_000;
+/// Pages of the write-ahead log after which a thread beside the writer moves them into the database: those of four
+/// alerts or so. The disk is busy with them at a stretch, and an alert that meets that waits: with 8 times as many,
+/// one alert in a hundred waited twice as long. It falls behind: the writer does it at [`WAL_PAGES`], and what is
+/// being stored waits for that.
+pub const CHECKPOINT_PAGES: u32 = 125;
 /// Documents brought up to date in one job after the roster changed. More: the next job, behind alerts.
 pub const DERIVED_AT_ONCE: usize = 32;
 /// Digits of a document's id by which hashes of what is shared with a peer are kept: 70,000 rows a peer
