@@ -100,7 +100,7 @@ pub const PUSH_FACTOR: u32 = 1;
 /// it, an alarm would wait at each of the dozen threads that it goes through.
 pub const BULK_YIELDS: Duration = Duration::from_millis(500);
 /// What catches up rests then this many times as long as it took to be read and judged.
-pub const YIELD_FACTOR: u32 = 1;
+pub const YIELD_FACTOR: u32 = 2;
 /// What is owed is paid once it is this much: a live alert is one envelope, and waits for nothing.
 pub const OWED_MIN: Duration = Duration::from_millis(2);
 /// Commands to the loop that wait. More: whoever gives one waits.
