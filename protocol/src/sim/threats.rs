@@ -121,6 +121,38 @@ fn copy_beside_its_original_is_noticed_and_stopped_and_nothing_that_either_said_
 }
 
 #[test]
+fn last_copy_of_what_a_stopped_copy_told_people_is_left_alone_until_its_original_has_it() {
+    let mut stage = Stage::new(2);
+    let doc = stage.opens(0, &[1]);
+    stage.comes_into_step();
+    [0, 1].into_iter().for_each(|n| stage.backs_up(n));
+    stage.world.start_twin(0);
+    let copy = stage.world.nodes.len() - 1;
+    let goes_on = |stage: &Stage| stage.world.node(copy).disk.locks.is_empty();
+    stage.until(60_000, "peers show the copy that it forgot nothing", goes_on);
+    // Only node 1 hears of what the copy says, and nobody hears it from there.
+    let cut = [(0, 1), (1, 2), (1, 3), (2, copy), (3, copy)];
+    cut.into_iter().for_each(|(a, b)| stage.cut(a, b));
+    let word = stage.steps(copy, doc, Step::Called);
+    stage.until(30_000, "node 1 takes it in", |stage| stage.holds(1, &word));
+    stage.pass(2_000);
+    stage.world.node_mut(copy).closing = true;
+    stage.world.person_comes(0).expect("the invariants hold");
+    stage.until(30_000, "the copy is switched off", |stage| stage.world.node(copy).ended);
+    let last = |stage: &mut Stage| stage.world.spares_last_copy("last copy: not expelled", &[1], None);
+    assert!(last(&mut stage) && !stage.holds(0, &word), "it is the last one");
+    stage.restores(1, false);
+    assert!(stage.holds(1, &word) && stage.times("restore") == 0, "a backup without it was put back");
+    cut.into_iter().for_each(|(a, b)| stage.heal(a, b));
+    stage.comes_into_step();
+    assert!(stage.holds(0, &word) && !last(&mut stage), "others have it");
+    stage.restores(1, false);
+    assert_eq!(stage.times("restore"), 1, "it may be restored like any other");
+    stage.comes_into_step();
+    assert!(stage.holds(1, &word));
+}
+
+#[test]
 fn node_that_lost_its_mark_twice_and_its_clock_too_waits_for_a_person_and_writes_again() {
     let mut stage = Stage::new(2);
     let doc = stage.opens(0, &[1]);
@@ -395,6 +427,7 @@ fn clocks_ten_years_off_and_a_roster_that_is_kept_back_stop_no_incident() {
 
 super::scripts::scripts! {
     copy_beside_its_original_is_noticed_and_stopped_and_nothing_that_either_said_is_lost
+    last_copy_of_what_a_stopped_copy_told_people_is_left_alone_until_its_original_has_it
     node_that_lost_its_mark_twice_and_its_clock_too_waits_for_a_person_and_writes_again
     restore_amid_a_handoff_or_a_takeover_completes_it_once
     key_replaced_after_a_commit_that_nobody_saw_does_not_leave_the_handoff_open

@@ -30,7 +30,6 @@ impl World {
         disk.rosters = self.node(n).disk.rosters.clone();
         disk.rules = self.node(n).disk.rules;
         if mark_lost {
-            self.report.count("restore without its mark");
             let seconds = self.node(n).wall(self.now).0 / 1_000;
             disk.restore(u32::try_from(seconds).unwrap_or(u32::MAX).saturating_sub(1), random);
         } else {
@@ -41,6 +40,12 @@ impl World {
         Some(disk)
     }
 
+    fn count_lost_mark(&mut self, mark_lost: bool) {
+        if mark_lost {
+            self.report.count("restore without its mark");
+        }
+    }
+
     /// Puts a backup in the place of a node's disk.
     pub fn restore(&mut self, n: usize) -> Result<(), String> {
         // Only what was said since an earlier restore can be forgotten altogether.
@@ -49,14 +54,19 @@ impl World {
         self.restore_with(n, mark_lost)
     }
 
-    /// As [`World::restore`], with the mark of generations or without.
+    /// As [`World::restore`], with the mark of generations or without. A node that holds the last copy of what
+    /// a twin told people is left as it is.
     pub fn restore_with(&mut self, n: usize, mark_lost: bool) -> Result<(), String> {
         let node = self.node(n);
         if !node.up || node.hostile || node.closing {
             return Ok(());
         }
         let Some(disk) = self.made_ready(n, mark_lost) else { return Ok(()) };
+        if self.spares_last_copy("last copy: not restored", &[n], Some(&disk)) {
+            return Ok(());
+        }
         self.report.count("restore");
+        self.count_lost_mark(mark_lost);
         for what in self.amid(n, &disk) {
             self.report.count(what);
         }
@@ -121,6 +131,7 @@ impl World {
         let mark_lost = self.dice.chance(500);
         let Some(disk) = self.made_ready(n, mark_lost) else { return };
         self.report.count("copy beside its original");
+        self.count_lost_mark(mark_lost);
         let mut copy = Node::new(self.node(n).member, disk, false);
         (copy.restored, copy.mark_lost, copy.copy) = (true, mark_lost, true);
         let copy = self.settle_in(copy);
@@ -183,7 +194,8 @@ impl World {
         let off = closing.unwrap_or(if self.dice.chance(500) { n } else { other });
         let on = if off == n { other } else { n };
         self.node_mut(off).closing = true;
-        if !self.node(off).up || !self.node(off).queue.is_empty() || self.would_lose(off) {
+        let busy = !self.node(off).up || !self.node(off).queue.is_empty() || self.would_lose(off);
+        if busy || self.spares_last_copy("last copy: not switched off", &[off], None) {
             self.node_mut(n).person_called = true;
             self.after(3_000, 5_000, Event::Person(n));
             return Ok(());
@@ -194,7 +206,8 @@ impl World {
         for (a, b) in self.pairs_of(off) {
             self.cut(a, b)?;
         }
-        let left = std::mem::take(&mut self.node_mut(off).acknowledged);
+        let mut left = std::mem::take(&mut self.node_mut(off).acknowledged);
+        left.append(&mut self.node_mut(off).inherited);
         // Where it was retired meanwhile, nobody takes a word in any more: that one ends with its twin.
         let told = |(id, doc): &(EnvelopeId, DocId)| {
             let holds = |node: &Node| node.disk.filed(doc).is_some_and(|filed| filed.document.contains(id));
@@ -228,33 +241,62 @@ impl World {
         })
     }
 
-    /// True while a node holds something of its own that nobody else holds who could pass it on.
+    /// True while a node holds something of its own, or of a twin's before it, that nobody else holds who could
+    /// pass it on.
     fn would_lose(&self, n: usize) -> bool {
-        self.node(n).acknowledged.iter().any(|(id, doc)| {
-            let holds = |node: &Node| {
-                node.disk
-                    .filed(doc)
-                    .is_some_and(|filed| filed.document.contains(id) || filed.fold.retired.is_some())
-                    || node.disk.kept.dropped.contains_key(doc)
-            };
-            let mut others = self.others_of(n, doc).peekable();
-            others.peek().is_some() && !others.any(holds)
+        let node = self.node(n);
+        node.acknowledged.iter().chain(&node.inherited).any(|word| {
+            let mut others = self.others_of(n, word.1).peekable();
+            others.peek().is_some() && !others.any(|node| saves(&node.disk, word))
+        })
+    }
+
+    /// Whatever takes a disk away (a restore, a person who switches a node off, an expulsion) asks this first:
+    /// true, and counted, if the last copy of what a stopped twin told people would go with it.
+    pub fn spares_last_copy(&mut self, what: &'static str, going: &[usize], left: Option<&Disk>) -> bool {
+        let last = self.would_end(going, left);
+        if last {
+            self.report.count(what);
+            self.remarks.push(format!("{what}: nodes {going:?}"));
+        }
+        last
+    }
+
+    /// True if what a stopped twin told people would be nowhere any more from where it can turn up, once these
+    /// nodes are gone, or hold no more than what is `left`.
+    fn would_end(&self, going: &[usize], left: Option<&Disk>) -> bool {
+        // Whoever goes for good has nothing to come to it any more.
+        let stays = |n: usize| left.is_some() || !going.contains(&n);
+        let heirs = self.counted().filter(|(heir, _)| stays(*heir));
+        let mut owed = heirs.flat_map(|(heir, node)| node.inherited.iter().map(move |word| (heir, word)));
+        owed.any(|(heir, word)| {
+            let keeps = |n: usize, disk: &Disk| saves(disk, word) && (n == heir || tells(disk, word.1));
+            let loses =
+                |n: &usize| keeps(*n, &self.node(*n).disk) && !left.is_some_and(|left| keeps(*n, left));
+            let mut others = self.counted().filter(|(other, _)| !going.contains(other));
+            going.iter().any(loses) && !others.any(|(other, node)| keeps(other, &node.disk))
         })
     }
 
     /// At the end, what a twin told people is saved is at the one that went on.
     pub fn check_inherited(&self, n: usize) -> Result<(), String> {
         let node = self.node(n);
-        let turned_up = |(id, doc): (&EnvelopeId, &DocId)| {
-            node.disk
-                .filed(doc)
-                .is_some_and(|filed| filed.document.contains(id) || filed.fold.retired.is_some())
-                || node.disk.kept.dropped.contains_key(doc)
-                || self.heard_of_gone(n, doc)
-        };
+        let turned_up =
+            |word: (&EnvelopeId, &DocId)| saves(&node.disk, word) || self.heard_of_gone(n, word.1);
         if node.inherited.iter().all(turned_up) {
             return Ok(());
         }
         Err(format!("node {n} lacks what its twin told people is saved"))
     }
+}
+
+/// True if a word is on a disk, or what ends it: its document was retired, or dropped after that.
+fn saves(disk: &Disk, (id, doc): (&EnvelopeId, &DocId)) -> bool {
+    disk.filed(doc).is_some_and(|filed| filed.document.contains(id) || filed.fold.retired.is_some())
+        || disk.kept.dropped.contains_key(doc)
+}
+
+/// False for a disk whose node is out of a document by what it holds of it: such a node tells nobody.
+fn tells(disk: &Disk, doc: &DocId) -> bool {
+    disk.filed(doc).is_none_or(|filed| filed.fold.audience.entitled(&disk.me))
 }

@@ -205,7 +205,8 @@ impl World {
         })
     }
 
-    /// Mostly one that breaks the rules; an honest one now and then, as long as enough are left.
+    /// Mostly one that breaks the rules; an honest one now and then, as long as enough are left and nothing that
+    /// people were told is saved goes with it.
     fn somebody_to_expel(&mut self) -> Option<usize> {
         let head = self.league.chain.head();
         let good: Vec<usize> =
@@ -217,7 +218,9 @@ impl World {
             return self.dice.pick(&hostile).copied();
         }
         let town = self.dice.below(self.league.size.towns);
-        (towns > 2 && good.contains(&town) && self.dice.chance(300)).then_some(town)
+        let may = towns > 2 && good.contains(&town) && self.dice.chance(300);
+        let theirs: Vec<usize> = (0..self.nodes.len()).filter(|n| self.node(*n).member == town).collect();
+        (may && !self.spares_last_copy("last copy: not expelled", &theirs, None)).then_some(town)
     }
 
     /// One version is published, and somebody's node is handed it with everything before it.
