@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -150,6 +151,8 @@ pub(crate) struct Shared {
     pub(crate) recent: documents::Recent,
     /// Takes each envelope that this node wrote, right after its commit.
     pub(crate) tell_wrote: OnceLock<TellWrote>,
+    /// False as long as nothing that a peer sent was ever refused, so that nothing needs to be looked for.
+    pub(crate) refusals: AtomicBool,
     /// Told when a commit asked for something to be erased.
     pub(crate) erasure: tokio::sync::Notify,
     /// Hashes are asked for that are too many to be made on the way.
@@ -245,6 +248,7 @@ impl Store {
             blobs,
             recent: documents::Recent::default(),
             tell_wrote: OnceLock::new(),
+            refusals: AtomicBool::new(any_refusal(&pair.db)?),
             erasure: tokio::sync::Notify::new(),
             hashing: tokio::sync::Notify::new(),
         });
@@ -499,6 +503,10 @@ fn start_thread(
 ) -> Result<JoinHandle<()>, OpenError> {
     let started = std::thread::Builder::new().name(name.into()).spawn(work);
     started.map_err(|source| OpenError::Path { path: folder.to_owned(), source })
+}
+
+fn any_refusal(db: &Connection) -> Result<bool, OpenError> {
+    Ok(db.query_row("SELECT EXISTS (SELECT 1 FROM refusal)", [], |row| row.get(0))?)
 }
 
 /// What hangs on the roster is made anew if the roster changed while that was not finished.

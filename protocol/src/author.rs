@@ -198,7 +198,7 @@ pub fn seal_under(
         header.doc = header.genesis_doc_id();
     }
     let signature = hand.key.sign(&header.sig_input()).to_bytes().to_vec();
-    let signed = VerifiedEnvelope::just_signed(SignedEnvelope::assemble(header, op_bytes, signature));
+    let signed = VerifiedEnvelope::just_signed(SignedEnvelope::assemble(header, &op_bytes, &signature));
     match admit(signed, &Ground { rosters, document, rules, rejected: &|_| false }) {
         Verdict::Admitted(envelope) => Ok(envelope),
         Verdict::Rejected(refusal) => Err(SealError::Refused(refusal)),

@@ -173,12 +173,18 @@ fn short_list<T>(
 }
 
 /// An envelope that parses; nothing about it is believed yet.
+/// Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedEnvelope {
+pub struct SignedEnvelope(Arc<Parsed>);
+
+#[derive(Debug, PartialEq, Eq)]
+struct Parsed {
     id: EnvelopeId,
     header: Header,
-    op_bytes: Vec<u8>,
-    signature: Vec<u8>,
+    /// The header's bytes, the operation's, then the signature behind its u16 length.
+    bytes: Box<[u8]>,
+    /// Where the operation begins.
+    header_len: usize,
 }
 
 /// Why a copy of an envelope is dropped without a verdict on its id.
@@ -186,7 +192,7 @@ pub struct SignedEnvelope {
 pub enum VerifyError {
     /// It names a roster version that is not held yet; it may be judged once that is here.
     #[error("the roster version that it names is not held")]
-    UnknownRoster(Box<SignedEnvelope>),
+    UnknownRoster(SignedEnvelope),
     /// The roster that it names has no such author or key.
     #[error("the roster that it names has no such author or key")]
     UnknownKey,
@@ -206,58 +212,79 @@ impl SignedEnvelope {
         }
         let mut r = Reader::new(bytes);
         let header = Header::read(&mut r)?;
+        let header_len = bytes.len() - r.left();
         let op_len = usize::try_from(header.op_len).map_err(|_| WireError::TooLong)?;
         if op_len > OPERATION_BYTES_MAX {
             return Err(WireError::TooLong);
         }
-        let op_bytes = r.raw(op_len)?.to_vec();
+        r.raw(op_len)?;
         let signature_len = usize::from(r.u16()?);
         if signature_len > SIGNATURE_BYTES_MAX {
             return Err(WireError::TooLong);
         }
-        let signature = r.raw(signature_len)?.to_vec();
+        r.raw(signature_len)?;
         r.end()?;
-        Ok(Self::assemble(header, op_bytes, signature))
+        Ok(Self::whole(header, header_len, bytes.into()))
     }
 
-    pub(crate) fn assemble(header: Header, op_bytes: Vec<u8>, signature: Vec<u8>) -> Self {
-        let id = EnvelopeId(sha256(&[&header.sig_input()]));
-        Self { id, header, op_bytes, signature }
+    pub(crate) fn assemble(header: Header, op_bytes: &[u8], signature: &[u8]) -> Self {
+        let mut w = Writer::new();
+        header.write(&mut w);
+        let header_len = w.len();
+        w.raw(op_bytes);
+        w.u16(u16::try_from(signature.len()).expect("signatures are bounded by SIGNATURE_BYTES_MAX"));
+        w.raw(signature);
+        Self::whole(header, header_len, w.into_bytes().into())
+    }
+
+    /// Of a header and the bytes that begin with it. What parses is written the same, so these are what was signed.
+    fn whole(header: Header, header_len: usize, bytes: Box<[u8]>) -> Self {
+        let signed = bytes.get(..header_len).unwrap_or_default();
+        let id = EnvelopeId(sha256(&[DOMAIN, signed]));
+        Self(Arc::new(Parsed { id, header, bytes, header_len }))
     }
 
     /// The header, the operation's bytes, then the signature behind its u16 length.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut w = Writer::new();
-        self.header.write(&mut w);
-        w.raw(&self.op_bytes);
-        w.u16(u16::try_from(self.signature.len()).expect("signatures are bounded by SIGNATURE_BYTES_MAX"));
-        w.raw(&self.signature);
-        w.into_bytes()
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
     }
 
     /// SHA-256 of the signed bytes.
     #[must_use]
     pub fn id(&self) -> EnvelopeId {
-        self.id
+        self.0.id
     }
 
     /// What was signed.
     #[must_use]
     pub fn header(&self) -> &Header {
-        &self.header
+        &self.0.header
     }
 
     /// The operation's bytes as they came.
     #[must_use]
     pub fn op_bytes(&self) -> &[u8] {
-        &self.op_bytes
+        self.part(self.0.header_len, self.op_len())
     }
 
     /// The signature as it came.
     #[must_use]
     pub fn signature(&self) -> &[u8] {
-        &self.signature
+        self.0.bytes.get(self.0.header_len + self.op_len() + 2..).unwrap_or_default()
+    }
+
+    /// The header's bytes: what is signed, without its domain.
+    fn header_bytes(&self) -> &[u8] {
+        self.part(0, self.0.header_len)
+    }
+
+    fn op_len(&self) -> usize {
+        self.0.header.op_len as usize
+    }
+
+    fn part(&self, from: usize, length: usize) -> &[u8] {
+        self.0.bytes.get(from..from + length).unwrap_or_default()
     }
 
     /// Checks the operation's hash and the signature under the key that the named roster gives the
@@ -268,16 +295,18 @@ impl SignedEnvelope {
 
     /// The signature to be verified, or why it need not be looked at.
     fn claim<'a>(&'a self, rosters: &'a RosterChain) -> Result<Signed<'a>, Flaw> {
-        let roster = rosters.get(&self.header.roster).ok_or(Flaw::UnknownRoster)?;
+        let header = self.header();
+        let roster = rosters.get(&header.roster).ok_or(Flaw::UnknownRoster)?;
         let key = roster
-            .member(&self.header.author)
-            .and_then(|member| member.key(self.header.key_index))
+            .member(&header.author)
+            .and_then(|member| member.key(header.key_index))
             .filter(|key| key.purpose == KeyPurpose::Envelope)
             .ok_or(Flaw::UnknownKey)?;
-        if sha256(&[&self.op_bytes]) != self.header.op_hash {
+        if sha256(&[self.op_bytes()]) != header.op_hash {
             return Err(Flaw::OperationHash);
         }
-        Ok(Signed { id: self.id, header: &self.header, public: &key.public, signature: &self.signature })
+        let (public, signature) = (&key.public, self.signature());
+        Ok(Signed { id: self.id(), header: self.header_bytes(), public, signature })
     }
 }
 
@@ -301,7 +330,7 @@ pub(crate) fn verify_all(
     let judged = envelopes.into_iter().zip(claims).map(|(envelope, claim)| match claim {
         Ok(()) if verdicts.next() == Some(true) => Ok(VerifiedEnvelope(envelope)),
         Ok(()) => Err(VerifyError::BadSignature),
-        Err(Flaw::UnknownRoster) => Err(VerifyError::UnknownRoster(Box::new(envelope))),
+        Err(Flaw::UnknownRoster) => Err(VerifyError::UnknownRoster(envelope)),
         Err(Flaw::UnknownKey) => Err(VerifyError::UnknownKey),
         Err(Flaw::OperationHash) => Err(VerifyError::OperationHash),
     });
@@ -315,7 +344,8 @@ pub(crate) struct Signed<'a> {
         expect(dead_code, reason = "the simulator remembers verdicts by it")
     )]
     pub id: EnvelopeId,
-    pub header: &'a Header,
+    /// The header's bytes.
+    pub header: &'a [u8],
     pub public: &'a [u8; 32],
     pub signature: &'a [u8],
 }
@@ -327,7 +357,7 @@ pub(crate) type Verdicts<'f> = dyn Fn(&[Signed<'_>]) -> Vec<bool> + 'f;
 pub(crate) fn strictly(signed: &[Signed<'_>]) -> Vec<bool> {
     let claims = signed.iter().map(|one| {
         let Signed { header, public, signature, .. } = *one;
-        Claim { public, message: header.sig_input(), signature }
+        Claim { public, message: [DOMAIN, header], signature }
     });
     strict::verify(&claims.collect::<Vec<_>>())
 }
@@ -344,22 +374,22 @@ impl VerifiedEnvelope {
     /// SHA-256 of the signed bytes.
     #[must_use]
     pub fn id(&self) -> EnvelopeId {
-        self.0.id
+        self.0.id()
     }
     /// What was signed.
     #[must_use]
     pub fn header(&self) -> &Header {
-        &self.0.header
+        self.0.header()
     }
     /// The operation's bytes.
     #[must_use]
     pub fn op_bytes(&self) -> &[u8] {
-        &self.0.op_bytes
+        self.0.op_bytes()
     }
     /// The bytes as they travel and are stored.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        self.0.encode()
+    pub fn bytes(&self) -> &[u8] {
+        self.0.bytes()
     }
     /// As it came.
     #[must_use]
@@ -387,19 +417,19 @@ impl AdmittedEnvelope {
     /// signature nor rules are looked at again.
     pub fn from_log(bytes: &[u8]) -> Result<Self, WireError> {
         let signed = SignedEnvelope::decode(bytes)?;
-        let operation = Operation::decode(signed.header.op_type, &signed.op_bytes)?;
+        let operation = Operation::decode(signed.header().op_type, signed.op_bytes())?;
         Ok(Self(Arc::new(Admitted { signed, operation })))
     }
 
     /// SHA-256 of the signed bytes.
     #[must_use]
     pub fn id(&self) -> EnvelopeId {
-        self.0.signed.id
+        self.0.signed.id()
     }
     /// What was signed.
     #[must_use]
     pub fn header(&self) -> &Header {
-        &self.0.signed.header
+        self.0.signed.header()
     }
     /// What it says.
     #[must_use]
@@ -408,8 +438,8 @@ impl AdmittedEnvelope {
     }
     /// The bytes as they travel and are stored.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        self.0.signed.encode()
+    pub fn bytes(&self) -> &[u8] {
+        self.0.signed.bytes()
     }
     /// As it came, for sending on.
     #[must_use]

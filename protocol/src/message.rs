@@ -216,7 +216,7 @@ pub struct Gone {
     /// The document.
     pub doc: DocId,
     /// Its smallest retire, as signed: it is worth what any envelope is worth.
-    pub retire: Box<SignedEnvelope>,
+    pub retire: SignedEnvelope,
 }
 
 /// Asks for a blob from a piece on.
@@ -351,7 +351,7 @@ impl Message {
                     .list(&m.ids, |w, id| _ = w.raw(&id.0))
                     .list(&m.held, |w, id| _ = w.raw(&id.0));
             }
-            Message::Gone(m) => _ = w.raw(&m.doc.0).bytes(&m.retire.encode()),
+            Message::Gone(m) => _ = w.raw(&m.doc.0).bytes(m.retire.bytes()),
             Message::Proof(m) => {
                 w.raw(&m.doc.0).u8(m.page).u8(u8::from(m.last));
                 w.list(&m.statements, |w, statement| _ = w.bytes(&statement.encode()));
@@ -403,7 +403,7 @@ impl Message {
             13 => Message::Answer(read_items(&mut r, &mut spoiled)?),
             14 => Message::Gone(Gone {
                 doc: r.doc_id()?,
-                retire: Box::new(SignedEnvelope::decode(r.bytes(ENVELOPE_BYTES_MAX)?)?),
+                retire: SignedEnvelope::decode(r.bytes(ENVELOPE_BYTES_MAX)?)?,
             }),
             15 => Message::Proof(read_proof(&mut r)?),
             20 => Message::DigestRoot(DigestRoot {
@@ -434,7 +434,7 @@ impl Item {
     #[must_use]
     pub fn wire_bytes(&self) -> usize {
         let blobs: usize = self.blobs.iter().map(|blob| 32 + 32 + 4 + blob.content.len()).sum();
-        8 + 4 + self.envelope.encode().len() + 2 + blobs
+        8 + 4 + self.envelope.bytes().len() + 2 + blobs
     }
 }
 
@@ -478,7 +478,7 @@ impl Have {
 
 fn write_items(w: &mut Writer, items: &Items) {
     w.raw(&items.doc.0).list(&items.items, |w, item| {
-        w.u64(item.age.0).bytes(&item.envelope.encode()).list(&item.blobs, |w, blob| {
+        w.u64(item.age.0).bytes(item.envelope.bytes()).list(&item.blobs, |w, blob| {
             w.raw(&blob.id.0).raw(&blob.salt).bytes(&blob.content);
         });
     });

@@ -100,8 +100,10 @@ impl Statement {
             .filter(|key| key.purpose == KeyPurpose::Envelope && key.state == KeyState::Active)
             .filter(|_| self.header.federation == rosters.federation())
             .ok_or(StatementError::Key)?;
-        let signed =
-            Signed { id: self.id, header: &self.header, public: &key.public, signature: &self.signature };
+        let mut header = Writer::new();
+        self.header.write(&mut header);
+        let (header, signature) = (header.into_bytes(), &self.signature);
+        let signed = Signed { id: self.id, header: &header, public: &key.public, signature };
         let holds = verdicts(&[signed]) == [true];
         if holds { Ok(VerifiedStatement(self)) } else { Err(StatementError::BadSignature) }
     }

@@ -122,7 +122,7 @@ pub type BlobAnswer = fn(&BlobWant) -> Vec<Message>;
 /// The same envelope with one bit of its signature changed.
 #[must_use]
 pub fn spoil_signature(envelope: &SignedEnvelope) -> SignedEnvelope {
-    let mut bytes = envelope.encode();
+    let mut bytes = envelope.bytes().to_vec();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     SignedEnvelope::decode(&bytes).expect("the layout is the same")

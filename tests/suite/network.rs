@@ -92,7 +92,8 @@ async fn nobody_speaks_before_the_handshake_is_done_so_nothing_can_be_replayed_t
 /// San Miguel's envelopes of a document, as the office above was sent them.
 async fn sent_to(office: &Peer, doc: DocId, count: usize) -> BTreeMap<EnvelopeId, Vec<u8>> {
     wait_for("every envelope at the office", async || {
-        let held = office.envelopes(doc).into_iter().map(|envelope| (envelope.id(), envelope.encode()));
+        let held =
+            office.envelopes(doc).into_iter().map(|envelope| (envelope.id(), envelope.bytes().to_vec()));
         Some(held.collect::<BTreeMap<_, _>>()).filter(|held| held.len() >= count)
     })
     .await

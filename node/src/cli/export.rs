@@ -77,7 +77,7 @@ fn as_json(document: &Document, rosters: &RosterChain) -> Vec<u8> {
                 "parents": header.parents,
                 "roster": header.roster,
                 "written_ms": header.written_at,
-                "signed": hex::encode(envelope.encode()),
+                "signed": hex::encode(envelope.bytes()),
             })
         })
         .collect();

@@ -119,8 +119,6 @@ impl Reader<'_> {
     }
 }
 
-const _: () = assert!(DIGEST_DIGITS_KEPT == 4, "the lengths are written into the query");
-
 impl Tx<'_> {
     /// A document has changed, or may be held by one more: no hash above it is true any more.
     pub(super) fn drop_digests(
@@ -129,19 +127,12 @@ impl Tx<'_> {
         members: impl Iterator<Item = MemberId>,
     ) -> Result<(), WriteError> {
         let digits = Prefix::of(doc).0;
-        let mut drop = self
-            .db()
-            .prepare_cached("DELETE FROM digest WHERE peer = ?1 AND digits IN (?2, ?3, ?4, ?5, ?6)")?;
-        let above = |length: usize| digits.get(..length).unwrap_or_default();
+        let mut drop = self.db().prepare_cached("DELETE FROM digest WHERE peer = ?1 AND digits = ?2")?;
         for member in members.filter(|member| *member != self.member()) {
-            drop.execute(params![
-                member.0,
-                above(0),
-                above(1),
-                above(2),
-                above(3),
-                above(DIGEST_DIGITS_KEPT)
-            ])?;
+            // One by one: a list in the statement would be a table of its own each time.
+            for length in 0..=DIGEST_DIGITS_KEPT {
+                drop.execute(params![member.0, digits.get(..length).unwrap_or_default()])?;
+            }
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! derived from its document up to date, in the transaction of the job.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::admission::Refusal;
@@ -11,7 +12,8 @@ use protocol::audience::Audience;
 use protocol::author::{Draft, SealError, seal_under};
 use protocol::digest::Fingerprint;
 use protocol::document::Document;
-use protocol::envelope::{AdmittedEnvelope, SignedEnvelope};
+use protocol::envelope::{AdmittedEnvelope, Header, SignedEnvelope};
+use protocol::fold::Fold;
 use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
 use protocol::kind::Urgency;
 use protocol::operation::{Class, Open, Operation};
@@ -123,6 +125,20 @@ pub enum Taken {
     Known,
 }
 
+/// What is asked of a document before it grows.
+struct Before {
+    /// True if nothing of it is here.
+    empty: bool,
+    /// Proofs that are known of it.
+    proofs: Vec<EnvelopeId>,
+}
+
+impl Before {
+    fn of(document: &Document) -> Self {
+        Self { empty: document.is_empty(), proofs: names(document) }
+    }
+}
+
 impl Tx<'_> {
     /// Writes an operation of this node: picks its place, signs, admits and stores it. `doc` is none
     /// for one that begins a document. `by` is the person here who asked for it.
@@ -201,7 +217,8 @@ impl Tx<'_> {
             // Asked for before its contents were dropped.
             return Ok(0);
         }
-        let proofs = names(&document);
+        let before = Before::of(&document);
+        self.touch(doc);
         for (envelope, arrival) in &new {
             #[cfg(any(debug_assertions, feature = "planted-faults"))]
             crate::planted::store(envelope);
@@ -210,7 +227,7 @@ impl Tx<'_> {
         if self.reader().holds_back_of(doc)? {
             new.iter().try_for_each(|(envelope, _)| self.let_go(&envelope.id()))?;
         }
-        self.keep_changed(doc, document, &proofs)?;
+        self.keep_changed(doc, document, &before)?;
         Ok(new.len())
     }
 
@@ -222,6 +239,7 @@ impl Tx<'_> {
         why: Refusal,
     ) -> Result<(), WriteError> {
         let (db, header) = (self.db(), envelope.header());
+        self.shared().refusals.store(true, Ordering::Relaxed);
         let rows = db.prepare_cached(
             "INSERT OR IGNORE INTO refusal (id, doc, author, peer, reason, at_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
@@ -278,9 +296,10 @@ impl Tx<'_> {
         mut document: Document,
         arrival: Option<Arrival>,
     ) -> Result<(), WriteError> {
-        let (doc, proofs) = (envelope.header().doc, names(&document));
+        let (doc, before) = (envelope.header().doc, Before::of(&document));
+        self.touch(doc);
         self.add(envelope, &mut document, arrival)?;
-        self.keep_changed(doc, document, &proofs)
+        self.keep_changed(doc, document, &before)
     }
 
     /// Stores an envelope, bytes as signed.
@@ -290,7 +309,6 @@ impl Tx<'_> {
         document: &mut Document,
         arrival: Option<Arrival>,
     ) -> Result<(), WriteError> {
-        self.touch(envelope.header().doc);
         let new = document
             .insert(envelope.clone())
             .map_err(|_| WriteError::Broken("an envelope came before its parents".into()))?;
@@ -305,24 +323,24 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Keeps what a document that has grown says; `proofs` are those that were known before.
-    fn keep_changed(
-        &mut self,
-        doc: DocId,
-        document: Document,
-        proofs: &[EnvelopeId],
-    ) -> Result<(), WriteError> {
-        self.keep_proofs(&document, proofs)?;
+    /// Keeps what a document that has grown says.
+    fn keep_changed(&mut self, doc: DocId, document: Document, before: &Before) -> Result<(), WriteError> {
+        self.keep_proofs(&document, &before.proofs)?;
         self.failpoint("derive")?;
-        self.bring_up_to_date(doc, &document)?;
+        self.bring_up_to_date(doc, &document, before.empty)?;
         self.put_document(doc, document);
         Ok(())
     }
 
-    /// What hangs on a document that changed.
-    pub(super) fn bring_up_to_date(&mut self, doc: DocId, document: &Document) -> Result<(), WriteError> {
-        self.derive(doc, document)?;
-        self.set_due(doc, document)?;
+    /// What hangs on a document that changed; `first` if nothing of it was here before this job.
+    pub(super) fn bring_up_to_date(
+        &mut self,
+        doc: DocId,
+        document: &Document,
+        first: bool,
+    ) -> Result<(), WriteError> {
+        let audience = self.derive(doc, document, first)?;
+        self.set_due(doc, document, &audience)?;
         self.failpoint("event")?;
         let what = match class_of(document) {
             Class::Incident => What::Incident,
@@ -358,10 +376,19 @@ impl Tx<'_> {
             envelope.id().0,
             header.doc.0,
             header.author.0,
-            envelope.encode(),
+            envelope.bytes(),
             millis(now),
             millis(written)
         ])?;
+        if !header.blobs.is_empty() {
+            self.use_blobs(header)?;
+        }
+        Ok(())
+    }
+
+    /// Notes which blobs an envelope names, and which of them are not here.
+    fn use_blobs(&self, header: &Header) -> Result<(), WriteError> {
+        let db = self.db();
         // A blob of this node's own making belongs to the document that names it first.
         let mut own = db.prepare_cached("UPDATE blob SET doc = ?2 WHERE id = ?1 AND doc IS NULL")?;
         let mut used = db.prepare_cached(
@@ -381,10 +408,17 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Brings all that is derived from a document up to date.
-    pub(super) fn derive(&mut self, doc: DocId, document: &Document) -> Result<(), WriteError> {
+    /// Brings all that is derived from a document up to date; `first` as in [`Tx::bring_up_to_date`]. Answers with
+    /// who it is for.
+    pub(super) fn derive(
+        &mut self,
+        doc: DocId,
+        document: &Document,
+        first: bool,
+    ) -> Result<Audience, WriteError> {
         let rosters = self.shared().rosters();
-        let audience = Audience::of(document, &rosters);
+        let Some(fold) = Fold::of(document, &rosters) else { return Ok(Audience::default()) };
+        let audience = &fold.audience;
         let class = class_of(document);
         let heads: Vec<u8> = document.heads().iter().flat_map(|head| head.0).collect();
         let db = self.db();
@@ -404,36 +438,35 @@ impl Tx<'_> {
         drop(member);
         self.drop_digests(&doc, audience.members())?;
         if document.proofs().next().is_some() || document.retired().is_some() {
-            self.narrow_audience(doc, &audience)?;
+            self.narrow_audience(doc, audience)?;
         }
         if document.retired().is_some() {
             let ours = audience.entitled(&self.shared().member);
             self.note_retired(doc, ours)?;
         }
         match class {
-            Class::Incident => self.derive_incident(doc, document, &rosters),
-            Class::Summary => self.derive_figures(document, &rosters),
-            Class::Notice => self.derive_notice(doc, document, &rosters),
+            Class::Incident => self.derive_incident(doc, document, &fold, first)?,
+            Class::Summary => self.derive_figures(document, &rosters)?,
+            Class::Notice => self.derive_notice(doc, document, &fold)?,
         }
+        Ok(fold.audience)
     }
 
     /// Makes exactly the rows of `due` that this state of the document asks for.
-    fn set_due(&mut self, doc: DocId, document: &Document) -> Result<(), WriteError> {
+    fn set_due(&mut self, doc: DocId, document: &Document, audience: &Audience) -> Result<(), WriteError> {
         let shared = self.shared();
-        let lacking = due_peers(document, &shared.rosters(), &shared.member);
+        let lacking = due_peers(document, audience, &shared.rosters(), &shared.member);
         let (db, now, urgent) = (self.db(), millis(self.now()), is_urgent(document));
         let mut rows = db.prepare_cached("SELECT peer FROM due WHERE doc = ?1")?;
         let rows = rows.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
-        let has_it: Vec<MemberId> = rows.collect::<Result<_, _>>()?;
-        let mut clear = db.prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?;
-        for peer in has_it.iter().filter(|peer| !lacking.contains(peer)) {
-            clear.execute(params![peer.0, doc.0])?;
+        let set: Vec<MemberId> = rows.collect::<Result<_, _>>()?;
+        for peer in set.iter().filter(|peer| !lacking.contains(peer)) {
+            db.prepare_cached("DELETE FROM due WHERE peer = ?1 AND doc = ?2")?
+                .execute(params![peer.0, doc.0])?;
         }
-        let mut set = db.prepare_cached(
-            "INSERT INTO due (peer, doc, since_ms, urgent) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        )?;
-        for peer in lacking {
-            set.execute(params![peer.0, doc.0, now, urgent])?;
+        for peer in lacking.iter().filter(|peer| !set.contains(peer)) {
+            db.prepare_cached("INSERT INTO due (peer, doc, since_ms, urgent) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![peer.0, doc.0, now, urgent])?;
         }
         Ok(())
     }
@@ -505,6 +538,9 @@ impl Reader<'_> {
 
     /// True if this envelope was refused.
     pub fn refused(&self, id: &EnvelopeId) -> Result<bool, WriteError> {
+        if !self.shared().refusals.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
         let mut select = self.db().prepare_cached("SELECT 1 FROM refusal WHERE id = ?1")?;
         Ok(select.exists(params![id.0])?)
     }

@@ -48,13 +48,14 @@ pub(super) const LEFT_OPEN_BELOW: &str = concat!(
 
 impl Tx<'_> {
     /// Keeps what a document says about duplicates, and what follows from it for others.
-    pub(super) fn derive_merges(&mut self, doc: DocId, fold: &Fold) -> Result<(), WriteError> {
+    pub(super) fn derive_merges(&mut self, doc: DocId, fold: &Fold, first: bool) -> Result<(), WriteError> {
         let db = self.db();
-        let known = db
-            .prepare_cached(
-                "SELECT 1 FROM incident_link WHERE doc = ?1 UNION ALL SELECT 1 FROM incident_absorbed WHERE doc = ?1",
-            )?
-            .exists(params![doc.0])?;
+        let known = !first
+            && db
+                .prepare_cached(
+                    "SELECT 1 FROM incident_link WHERE doc = ?1 UNION ALL SELECT 1 FROM incident_absorbed WHERE doc = ?1",
+                )?
+                .exists(params![doc.0])?;
         if !known && fold.links.is_empty() && fold.absorbed.is_empty() {
             return Ok(());
         }

@@ -75,7 +75,7 @@ impl Tx<'_> {
                 doc.0,
                 held.from.0,
                 header.rules_version,
-                held.envelope.encode(),
+                held.envelope.bytes(),
                 millis(now.since(held.age))
             ])?;
         if let Some(glimpse) = held.glimpse(self.member(), &self.rosters()) {

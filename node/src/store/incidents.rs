@@ -8,8 +8,7 @@ use protocol::ids::{BlobId, Cell, Code, DocId, EnvelopeId, MemberId, Millis, Pse
 use protocol::kind::Urgency;
 use protocol::limits::RING_AGE_MS_MAX;
 use protocol::operation::{ContributionKind, Operation, Outcome, Point, Source, Step};
-use protocol::roster::RosterChain;
-use rusqlite::{OptionalExtension as _, Row, named_params, params};
+use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::store::WriteError;
 use crate::store::duplicates::{HIDDEN, hidden};
@@ -121,11 +120,11 @@ impl Tx<'_> {
         &mut self,
         doc: DocId,
         document: &Document,
-        rosters: &RosterChain,
+        fold: &Fold,
+        first: bool,
     ) -> Result<(), WriteError> {
         let Some(genesis) = document.genesis() else { return Ok(()) };
         let Operation::Open(open) = genesis.operation() else { return Ok(()) };
-        let Some(fold) = Fold::of(document, rosters) else { return Ok(()) };
         let Some(matter) = fold.matter else { return Ok(()) };
         let us = self.shared().member;
         let calendar = &self.shared().calendar;
@@ -133,62 +132,58 @@ impl Tx<'_> {
         let seen = fold.contributions.get(&ContributionKind::SawItToo).copied().unwrap_or_default();
         let accepted = fold.takeover.is_some_and(|offer| offer.accept.is_some());
         let takes_over = fold.authority.filter(|_| accepted);
-        let closed_at = closed_at(document, &fold);
+        let closed_at = closed_at(document, fold);
         let closed_period = closed_at.map(|at| calendar.period(at));
-        let db = self.db();
-        let changed: i64 = db
-            .prepare_cached("SELECT max(received_ms) FROM envelope WHERE doc = ?1")?
-            .query_row(params![doc.0], |row| row.get(0))?;
-        db.prepare_cached(
-            "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact,
-                source, opened_ms, period, day, author, owner, answering, offered_to, accepted, step,
-                outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms, takes_over,
-                place_words, nonce, asked, closed_ms, retired, takeover_to, took_over, unconfirmed)
-             VALUES (:doc, :envelope, :kind, :urgency, :code, :cell, :lat, :lon, :exact,
-                :source, :opened, :period, :day, :author, :owner, :answering, :offered, :accepted, :step,
-                :outcome, :closed_period, :claimed, :touched, :seen, :crews, :words, :changed, :takes_over,
-                :place_words, :nonce, :asked, :closed_ms, :retired, :takeover_to, :took_over, :unconfirmed)",
-        )?
-        .execute(named_params! {
-            ":doc": doc.0,
-            ":envelope": genesis.id().0,
-            ":kind": matter.kind,
-            ":urgency": matter.urgency as u8,
-            ":code": matter.code.to_string(),
-            ":cell": matter.cell.0.cast_signed(),
-            ":lat": place.map(|place| place.0),
-            ":lon": place.map(|place| place.1),
-            ":exact": matter.point.is_some(),
-            ":source": open.source as u8,
-            ":opened": millis(open.opened),
-            ":period": calendar.period(open.opened),
-            ":day": calendar.day(open.opened),
-            ":author": genesis.header().author.0,
-            ":owner": fold.owner.0,
-            ":answering": fold.answering.0,
-            ":offered": offered(&fold).map(|member| member.0),
-            ":accepted": fold.offer.and_then(|offer| offer.accept).map(|accept| accept.0),
-            ":step": fold.step.map_or(0, |step| step as u8),
-            ":outcome": fold.closed.map(|outcome| outcome as u8),
-            ":closed_period": closed_period,
-            ":claimed": claimed(document, &fold).map(|by| by.0),
-            ":touched": touched(document, us),
-            ":seen": seen,
-            ":crews": u32::try_from(fold.crews_out()).unwrap_or(u32::MAX),
-            ":words": genesis.header().blobs.first().map(|blob| blob.id.0),
-            ":changed": changed,
-            ":takes_over": takes_over.map(|member| member.0),
-            ":place_words": place_words(document, genesis, &matter).map(|blob| blob.0),
-            ":nonce": open.nonce.0,
-            ":asked": self.reader().asked(doc, &fold)? as u8,
-            ":closed_ms": closed_at.map(millis),
-            ":retired": fold.retired.is_some(),
-            ":takeover_to": taken_over_to(&fold).map(|member| member.0),
-            ":took_over": took_over(document, us),
-            ":unconfirmed": u32::try_from(fold.unconfirmed.len()).unwrap_or(u32::MAX),
-        })?;
-        self.derive_merges(doc, &fold)?;
-        self.heed_blobs(doc, &fold)
+        let changed = if first { millis(self.now()) } else { self.reader().changed(doc)? };
+        self.db()
+            .prepare_cached(
+                "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact,
+                    source, opened_ms, period, day, author, owner, answering, offered_to, accepted, step,
+                    outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms, takes_over,
+                    place_words, nonce, asked, closed_ms, retired, takeover_to, took_over, unconfirmed)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+                    ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)",
+            )?
+            .execute(params![
+                doc.0,
+                genesis.id().0,
+                matter.kind,
+                matter.urgency as u8,
+                matter.code.to_string(),
+                matter.cell.0.cast_signed(),
+                place.map(|place| place.0),
+                place.map(|place| place.1),
+                matter.point.is_some(),
+                open.source as u8,
+                millis(open.opened),
+                calendar.period(open.opened),
+                calendar.day(open.opened),
+                genesis.header().author.0,
+                fold.owner.0,
+                fold.answering.0,
+                offered(fold).map(|member| member.0),
+                fold.offer.and_then(|offer| offer.accept).map(|accept| accept.0),
+                fold.step.map_or(0, |step| step as u8),
+                fold.closed.map(|outcome| outcome as u8),
+                closed_period,
+                claimed(document, fold).map(|by| by.0),
+                touched(document, us),
+                seen,
+                u32::try_from(fold.crews_out()).unwrap_or(u32::MAX),
+                genesis.header().blobs.first().map(|blob| blob.id.0),
+                changed,
+                takes_over.map(|member| member.0),
+                place_words(document, genesis, &matter).map(|blob| blob.0),
+                open.nonce.0,
+                self.reader().asked(doc, fold)? as u8,
+                closed_at.map(millis),
+                fold.retired.is_some(),
+                taken_over_to(fold).map(|member| member.0),
+                took_over(document, us),
+                u32::try_from(fold.unconfirmed.len()).unwrap_or(u32::MAX),
+            ])?;
+        self.derive_merges(doc, fold, first)?;
+        self.heed_blobs(doc, fold)
     }
 }
 
@@ -345,6 +340,12 @@ impl Reader<'_> {
     }
 
     /// Whether a referral to this node waits for its answer, and whether the last of them came in time.
+    /// When something of a document was last stored here.
+    fn changed(&self, doc: DocId) -> Result<i64, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT max(received_ms) FROM envelope WHERE doc = ?1")?;
+        Ok(select.query_row(params![doc.0], |row| row.get(0))?)
+    }
+
     fn asked(&self, doc: DocId, fold: &Fold) -> Result<Asked, WriteError> {
         let us = self.member();
         let waits = fold.referrals.iter().filter(|(_, to)| to.to == Some(us) && to.answer.is_none());

@@ -6,7 +6,6 @@ use protocol::fold::Fold;
 use protocol::ids::{BlobId, Cell, Code, DocId, EnvelopeId, MemberId, Millis};
 use protocol::kind::Urgency;
 use protocol::operation::{NoticeMode, Operation};
-use protocol::roster::RosterChain;
 use rusqlite::{OptionalExtension as _, Row, params};
 use serde::{Deserialize, Serialize};
 
@@ -122,10 +121,9 @@ impl Tx<'_> {
         &mut self,
         doc: DocId,
         document: &Document,
-        rosters: &RosterChain,
+        fold: &Fold,
     ) -> Result<(), WriteError> {
         let Some(genesis) = document.genesis() else { return Ok(()) };
-        let Some(fold) = Fold::of(document, rosters) else { return Ok(()) };
         let Some((notice, cancelled)) = &fold.notice else { return Ok(()) };
         let author = genesis.header().author;
         let counts =

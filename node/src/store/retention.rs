@@ -70,7 +70,7 @@ impl Tx<'_> {
     fn drop_contents(&mut self, doc: DocId) -> Result<(), WriteError> {
         self.touch(doc);
         let document = self.take_document(doc)?.unwrap_or_default();
-        let retire = document.retired().and_then(|id| document.envelope(&id)).map(|e| e.encode());
+        let retire = document.retired().and_then(|id| document.envelope(&id)).map(|e| e.bytes().to_vec());
         let Some(retire) = retire else {
             // Derived from a log that holds no retire: nothing is dropped.
             self.db().prepare_cached("DELETE FROM retired WHERE doc = ?1")?.execute(params![doc.0])?;

@@ -203,8 +203,7 @@ fn forge(federation: &Federation, n: usize, spoil: impl FnOnce(&mut Header), doc
     let mut header = sealed.header().clone();
     spoil(&mut header);
     let signature = ed25519_dalek::Signer::sign(&hand.key, &header.sig_input()).to_bytes().to_vec();
-    let signed =
-        crate::envelope::SignedEnvelope::assemble(header, sealed.signed().op_bytes().to_vec(), signature);
+    let signed = crate::envelope::SignedEnvelope::assemble(header, sealed.signed().op_bytes(), &signature);
     let verified = signed.verify(&federation.rosters).unwrap();
     let ground = ground(&federation.rosters, Some(document));
     admit(verified, &Ground { rejected: &|id| id.0 == [8; 32], ..ground })

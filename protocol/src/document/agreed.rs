@@ -39,9 +39,10 @@ impl Document {
                 self.agreed.union(ancestors);
             }
             self.agreed.insert(place);
-            let heads = std::mem::take(&mut self.heads);
-            let seen = |id: &EnvelopeId| self.place(id).is_some_and(|place| ancestors.contains(place));
-            self.heads = heads.into_iter().filter(|id| !seen(id)).chain([envelope.id()]).collect();
+            let mut heads = std::mem::take(&mut self.heads);
+            heads.retain(|id| self.place(id).is_none_or(|place| !ancestors.contains(place)));
+            heads.insert(envelope.id());
+            self.heads = heads;
         }
     }
 

@@ -57,7 +57,7 @@ fn one_of_each() -> Vec<Message> {
         Message::Have(Have { doc, page: 15, last: true, asks: false, heads: ids(HEADS_MAX) }),
         Message::Want(Want { doc, ids: ids(WANT_IDS_MAX), held: ids(HELD_IDS_MAX) }),
         Message::Answer(items),
-        Message::Gone(Gone { doc, retire: Box::new(item(0).envelope) }),
+        Message::Gone(Gone { doc, retire: item(0).envelope }),
         Message::Proof(proof_page()),
         Message::DigestRoot(DigestRoot { hash: hash(6), documents: 12, asks: true }),
         Message::DigestChildren(DigestChildren {
@@ -94,7 +94,7 @@ fn proof_page() -> ProofPage {
         |n| crate::envelope::BlobRef { class: crate::envelope::BlobClass::Shared, id: BlobId(id(n).0) };
     header.blobs = (0..BLOBS_MAX).map(blob).collect();
     let signature = vec![7; crate::limits::SIGNATURE_BYTES_MAX];
-    let largest = SignedEnvelope::assemble(header, Vec::new(), signature);
+    let largest = SignedEnvelope::assemble(header, &[], &signature);
     bytes.resize_with(STATEMENTS_MAX, || Statement::of(&largest));
     ProofPage { doc: DocId(id(1).0), page: 2, last: true, statements: bytes }
 }

@@ -79,9 +79,9 @@ impl Fault {
 #[derive(Debug, Clone)]
 pub enum Checked {
     /// Its signature and operation hash hold.
-    Verified(Box<VerifiedEnvelope>),
+    Verified(VerifiedEnvelope),
     /// The roster version that it names is not here.
-    UnknownRoster(Box<SignedEnvelope>),
+    UnknownRoster(SignedEnvelope),
     /// The copy is worthless.
     Faulty(EnvelopeId, Fault),
 }
@@ -168,7 +168,7 @@ impl Arrived {
             Message::Gone(gone) => {
                 let (doc, id) = (gone.doc, gone.retire.id());
                 let retires = gone.retire.header().op_type == RETIRE;
-                let checked = check_one(*gone.retire, &doc, rosters, verdicts);
+                let checked = check_one(gone.retire, &doc, rosters, verdicts);
                 let faulty = matches!(checked, Checked::Faulty(..));
                 let none = Checked::Faulty(id, Fault::NoRetire);
                 Arrived::Gone(doc, Box::new(if retires || faulty { checked } else { none }))
@@ -269,7 +269,7 @@ fn check_all(
             return Checked::Faulty(id, Fault::OtherDocument);
         }
         match verified.next().unwrap_or(Err(VerifyError::BadSignature)) {
-            Ok(verified) => Checked::Verified(Box::new(verified)),
+            Ok(verified) => Checked::Verified(verified),
             Err(VerifyError::UnknownRoster(envelope)) => Checked::UnknownRoster(envelope),
             Err(VerifyError::UnknownKey) => Checked::Faulty(id, Fault::UnknownKey),
             Err(VerifyError::BadSignature) => Checked::Faulty(id, Fault::BadSignature),

@@ -303,8 +303,8 @@ impl Replica {
 
     pub(super) fn refuse(&mut self, parked: &Parked, refusal: Refusal) {
         let bytes = match &parked.stage {
-            Stage::Signed(envelope) => envelope.encode(),
-            Stage::Verified(envelope) => envelope.encode(),
+            Stage::Signed(envelope) => envelope.bytes().to_vec(),
+            Stage::Verified(envelope) => envelope.bytes().to_vec(),
         };
         let (peer, doc, id) = (parked.peer, parked.doc, parked.id);
         self.refusals.push_back(id);
@@ -376,7 +376,7 @@ impl Replica {
             batch.blobs.extend(self.wanted_blobs(&view, &arrival, parked.blobs));
             batch.envelopes.push(arrival);
         }
-        self.loaded.queue(doc, view.document, batch);
+        self.loaded.queue(doc, Arc::clone(&view.document), Some(view), batch);
         self.start_store(doc);
         true
     }
@@ -404,7 +404,7 @@ impl Replica {
         let rosters = &self.rosters;
         for mut parked in self.parking.take_rostered(|hash| rosters.get(hash).is_some()) {
             if let Stage::Signed(envelope) = parked.stage {
-                match super::arrival::check_envelope(*envelope, &parked.doc, rosters) {
+                match super::arrival::check_envelope(envelope, &parked.doc, rosters) {
                     Checked::Verified(envelope) => parked.stage = Stage::Verified(envelope),
                     Checked::UnknownRoster(envelope) => parked.stage = Stage::Signed(envelope),
                     Checked::Faulty(id, fault) => {

@@ -42,7 +42,7 @@ impl Replica {
     pub(super) fn answer_gone(&mut self, peer: MemberId, lane: Lane, doc: DocId, shelf: &dyn Shelf) -> bool {
         let Some(dropped) = self.dropped_for(&peer, &doc, shelf) else { return false };
         let at = Fingerprint(retired_fingerprint(&doc, &dropped.retire.id()));
-        self.send(peer, lane, Message::Gone(Gone { doc, retire: Box::new(dropped.retire) }));
+        self.send(peer, lane, Message::Gone(Gone { doc, retire: dropped.retire }));
         if let Some(state) = self.peers.get_mut(&peer) {
             state.offers.end(&doc);
         }

@@ -33,7 +33,7 @@ fn dropper(federation: &Arc<Federation>, all: &[AdmittedEnvelope]) -> Bench {
 }
 
 fn gone(envelope: &AdmittedEnvelope) -> Message {
-    Message::Gone(Gone { doc: envelope.header().doc, retire: Box::new(envelope.signed().clone()) })
+    Message::Gone(Gone { doc: envelope.header().doc, retire: envelope.signed().clone() })
 }
 
 /// Lets member 0 (`a`) and member 1 (`b`) talk until neither has anything to say, after each has sent
@@ -204,13 +204,13 @@ fn liars_gone_stops_nobody_but_the_liar() {
     (header.author, header.parents, header.prev_at) = (hand.member, vec![EnvelopeId([7; 32])], 0);
     header.seq = crate::ids::Seq(1);
     let signature = ed25519_dalek::Signer::sign(&hand.key, &header.sig_input()).to_bytes().to_vec();
-    let forged = crate::envelope::SignedEnvelope::assemble(header, Vec::new(), signature);
+    let forged = crate::envelope::SignedEnvelope::assemble(header, &[], &signature);
     let mut bench = Bench::new(&federation, 1);
     bench.connect(3);
     bench.connect(0);
     bench.say(0, body(&all[..1]));
     assert_eq!(bench.say(3, have(doc, &[all[1].id()], true)).len(), 1, "the precinct is asked");
-    bench.say(3, Message::Gone(Gone { doc, retire: Box::new(forged) }));
+    bench.say(3, Message::Gone(Gone { doc, retire: forged }));
     assert_eq!(bench.disk.kept.gone.len(), 1, "it is taken at its word about itself");
     assert_eq!(
         bench.say(3, have(doc, &[EnvelopeId([8; 32])], true)).len(),

@@ -110,7 +110,7 @@ fn what_was_held_and_breaks_a_rule_is_refused_after_the_upgrade() {
     header.seq = crate::ids::Seq(1);
     let signature = ed25519_dalek::Signer::sign(&hand.key, &header.sig_input()).to_bytes().to_vec();
     let op_bytes = all[1].signed().op_bytes().to_vec();
-    let stolen = crate::envelope::SignedEnvelope::assemble(header, op_bytes, signature);
+    let stolen = crate::envelope::SignedEnvelope::assemble(header, &op_bytes, &signature);
     let id = stolen.id();
     let mut bench = Bench::new(&federation, 1);
     bench.connect(0);
@@ -127,7 +127,7 @@ fn what_was_held_and_breaks_a_rule_is_refused_after_the_upgrade() {
 #[test]
 fn copy_with_a_bad_signature_is_blamed_and_not_held() {
     let (federation, all) = later(&[1]);
-    let mut bytes = all[0].encode();
+    let mut bytes = all[0].bytes().to_vec();
     *bytes.last_mut().unwrap() ^= 1;
     let envelope = crate::envelope::SignedEnvelope::decode(&bytes).unwrap();
     let doc = all[0].header().doc;

@@ -36,8 +36,8 @@ fn envelope_that_does_not_parse_costs_its_sender_and_not_its_neighbours() {
     bench.connect(0);
     let doc = document(&federation, 0, &[1], 1);
     let id = doc[0].header().doc;
-    let cut = doc[1].encode()[..100].to_vec();
-    let bytes = raw_body(id, &[cut.clone(), doc[0].encode(), Vec::new(), doc[1].encode()]);
+    let cut = doc[1].bytes()[..100].to_vec();
+    let bytes = raw_body(id, &[cut.clone(), doc[0].bytes().to_vec(), Vec::new(), doc[1].bytes().to_vec()]);
     assert!(Message::decode(&bytes).is_err(), "strictly, it is no message");
     let peer = federation.id(0);
     let message = arrived(&federation, &bytes);
@@ -66,8 +66,8 @@ fn same_bad_envelope_many_times_in_a_message_is_refused_once() {
     let mut header = doc[1].header().clone();
     (header.seq, header.prev_at) = (crate::ids::Seq(9), 0);
     let signature = ed25519_dalek::Signer::sign(&hand.key, &header.sig_input()).to_bytes().to_vec();
-    let bad = SignedEnvelope::assemble(header, doc[1].signed().op_bytes().to_vec(), signature);
-    let bytes = raw_body(id, &vec![bad.encode(); 5]);
+    let bad = SignedEnvelope::assemble(header, doc[1].signed().op_bytes(), &signature);
+    let bytes = raw_body(id, &vec![bad.bytes().to_vec(); 5]);
     let message = arrived(&federation, &bytes);
     let outputs = bench.hand(Input::Arrived { peer: federation.id(0), lane: Lane::Urgent, message });
     let refused = outputs.iter().filter(|output| matches!(output, Output::RecordRefusal { .. }));

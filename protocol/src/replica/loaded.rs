@@ -79,6 +79,8 @@ struct Entry {
     view: Option<View>,
     /// Committed, being stored and waiting, all in one; only while anything is not committed.
     ahead: Option<Arc<Document>>,
+    /// What all of that together says, where it was read already: it will be what is committed.
+    foreseen: Option<View>,
     storing: Option<Batch>,
     waiting: Batch,
     used: u64,
@@ -108,7 +110,7 @@ impl Entry {
     /// Rebuilds `ahead` from what is committed and what is not.
     fn look_ahead(&mut self) {
         if self.idle() {
-            self.ahead = None;
+            (self.ahead, self.foreseen) = (None, None);
             return;
         }
         let mut document = self.view.as_ref().map_or_else(Document::default, |view| (*view.document).clone());
@@ -199,17 +201,25 @@ impl Loaded {
 
     /// Reads a document anew after a commit.
     pub fn refresh(&mut self, doc: &DocId, shelf: &dyn Shelf, rosters: &RosterChain) {
-        let view = load(doc, shelf, rosters);
+        let document = shelf.document(doc).filter(|document| !document.is_empty());
+        let foreseen = self.entries.get(doc).and_then(|entry| entry.foreseen.as_ref());
+        let view = document.and_then(|document| match foreseen {
+            Some(view) if view.document.same_as(&document) => {
+                Some(View { document, fold: Arc::clone(&view.fold) })
+            }
+            _ => View::of(document, rosters),
+        });
         self.change(*doc, |entry| {
             entry.view = view;
             entry.look_ahead();
         });
     }
 
-    /// Puts admitted envelopes in the queue to the store.
-    pub fn queue(&mut self, doc: DocId, ahead: Arc<Document>, batch: Batch) {
+    /// Puts admitted envelopes in the queue to the store; `foreseen` is what the document says with them, where
+    /// it was read.
+    pub fn queue(&mut self, doc: DocId, ahead: Arc<Document>, foreseen: Option<View>, batch: Batch) {
         self.change(doc, |entry| {
-            entry.ahead = Some(ahead);
+            (entry.ahead, entry.foreseen) = (Some(ahead), foreseen);
             entry.waiting.envelopes.extend(batch.envelopes);
             entry.waiting.blobs.extend(batch.blobs);
             entry.waiting.proofs.extend(batch.proofs);
@@ -262,7 +272,7 @@ impl Loaded {
     /// Forgets what documents say, after the roster changed.
     pub fn forget_views(&mut self) {
         for entry in self.entries.values_mut() {
-            entry.view = None;
+            (entry.view, entry.foreseen) = (None, None);
         }
         self.sums.envelopes = 0;
     }

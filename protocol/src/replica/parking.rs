@@ -21,9 +21,9 @@ use crate::message::{InlineBlob, Lane};
 #[derive(Debug, Clone)]
 pub(super) enum Stage {
     /// Its roster version is not here, so its signature is not judged.
-    Signed(Box<SignedEnvelope>),
+    Signed(SignedEnvelope),
     /// Its signature holds.
-    Verified(Box<VerifiedEnvelope>),
+    Verified(VerifiedEnvelope),
 }
 
 /// What an envelope waits for first.
@@ -66,8 +66,8 @@ impl Parked {
 
     fn bytes(&self) -> usize {
         let envelope = match &self.stage {
-            Stage::Signed(envelope) => envelope.encode().len(),
-            Stage::Verified(envelope) => envelope.encode().len(),
+            Stage::Signed(envelope) => envelope.bytes().len(),
+            Stage::Verified(envelope) => envelope.bytes().len(),
         };
         envelope + self.blobs.iter().map(|blob| 64 + blob.content.len()).sum::<usize>()
     }
@@ -385,7 +385,7 @@ mod tests {
                     peer: member(1),
                     doc: envelope.header().doc,
                     id: envelope.id(),
-                    stage: Stage::Signed(Box::new(envelope.signed().clone())),
+                    stage: Stage::Signed(envelope.signed().clone()),
                     blobs: Vec::new(),
                     age: Millis(0),
                     arrived: Millis(1_000),

@@ -134,7 +134,7 @@ fn forged(
     (header.op_type, header.op_hash) = (operation.op_type(), crate::ids::sha256(&[&op_bytes]));
     header.op_len = u32::try_from(op_bytes.len()).unwrap();
     let signature = ed25519_dalek::Signer::sign(&hand.key, &header.sig_input()).to_bytes().to_vec();
-    SignedEnvelope::assemble(header, op_bytes, signature)
+    SignedEnvelope::assemble(header, &op_bytes, &signature)
 }
 
 fn body_of(doc: DocId, envelopes: &[SignedEnvelope]) -> Message {

@@ -79,7 +79,7 @@ impl Replica {
         }
         let owed = [(peer, lane)].into();
         let batch = Batch { proofs: vec![proof], lane: Some(lane), owed, ..Batch::default() };
-        self.loaded.queue(doc, ahead, batch);
+        self.loaded.queue(doc, ahead, None, batch);
         self.start_store(doc);
     }
 }

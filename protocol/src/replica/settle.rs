@@ -14,12 +14,16 @@ use crate::limits::{HAVE_GATHER_MS, PUSHED_BYTES_MAX};
 use crate::message::{Item, Items, Lane, Message};
 use crate::roster::RosterChain;
 
-/// The peers for which a document is due once it holds what it holds now: everybody who may hold it and
-/// has not confirmed it. The author of its only head had seen everything here. The store makes exactly
+/// The peers for which a document is due once it holds what it holds now: everybody in its audience, who may hold it,
+/// and has not confirmed it. The author of its only head had seen everything here. The store makes exactly
 /// these rows of `due` in each transaction that adds an envelope to the document.
 #[must_use]
-pub fn due_peers(document: &Document, rosters: &RosterChain, me: &MemberId) -> Vec<MemberId> {
-    let audience = Audience::of(document, rosters);
+pub fn due_peers(
+    document: &Document,
+    audience: &Audience,
+    rosters: &RosterChain,
+    me: &MemberId,
+) -> Vec<MemberId> {
     if !audience.entitled(me) {
         return Vec::new();
     }

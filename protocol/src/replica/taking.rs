@@ -151,10 +151,11 @@ impl Replica {
         if let Some(need) = lacks {
             return Judged::Waits(Box::new(parked), need);
         }
-        let rejected = |id: &EnvelopeId| self.is_refused(id, shelf);
+        // What is held was admitted.
+        let rejected = |id: &EnvelopeId| !ahead.contains(id) && self.is_refused(id, shelf);
         let document = (!ahead.is_empty()).then_some(&**ahead);
         let ground = Ground { rosters: &self.rosters, document, rules: self.rules, rejected: &rejected };
-        match admit((**envelope).clone(), &ground) {
+        match admit(envelope.clone(), &ground) {
             Verdict::Admitted(envelope) => {
                 self.note_sent(&parked, envelope.header().parents.as_slice());
                 self.meet_own(&envelope, shelf);

@@ -192,7 +192,7 @@ fn spoiled_copy_is_dropped_and_blamed_and_the_honest_one_still_comes_in() {
     bench.connect(0);
     bench.connect(3);
     let doc = document(&federation, 0, &[1], 0);
-    let bytes = doc[0].encode();
+    let bytes = doc[0].bytes().to_vec();
     let mut faults = Vec::new();
     for at in [bytes.len() - 1, bytes.len() - 70] {
         let mut spoiled = bytes.clone();
@@ -267,7 +267,7 @@ fn forged(
     header.op_hash = crate::ids::sha256(&[&op_bytes]);
     header.blobs = Vec::new();
     let signature = ed25519_dalek::Signer::sign(&hand.key, &header.sig_input()).to_bytes().to_vec();
-    let envelope = crate::envelope::SignedEnvelope::assemble(header, op_bytes, signature);
+    let envelope = crate::envelope::SignedEnvelope::assemble(header, &op_bytes, &signature);
     let id = envelope.id();
     (id, crate::message::Item { age: Millis(0), envelope, blobs: Vec::new() })
 }

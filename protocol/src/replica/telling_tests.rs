@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::bench::*;
 use super::*;
+use crate::audience::Audience;
 use crate::digest::Mark;
 use crate::fixture::Federation;
 use crate::limits::{
@@ -533,7 +534,8 @@ fn only_who_lacks_something_is_due() {
     let all = document(&federation, 0, &[1], 0);
     let held = Document::from_log(all).unwrap();
     let due = |me: usize| {
-        let peers = due_peers(&held, &federation.rosters, &federation.id(me));
+        let audience = Audience::of(&held, &federation.rosters);
+        let peers = due_peers(&held, &audience, &federation.rosters, &federation.id(me));
         let mut numbers: Vec<usize> = (0..5).filter(|n| peers.contains(&federation.id(*n))).collect();
         numbers.sort_unstable();
         numbers

@@ -300,7 +300,8 @@ impl Disk {
             self.kept.gone.retain(|(_, other), _| *other != doc);
         }
         let (set, document) = (document.fingerprint(), Arc::new(document));
-        let lacking: BTreeSet<MemberId> = due_peers(&document, &self.rosters, &self.me).into_iter().collect();
+        let lacking = due_peers(&document, &fold.audience, &self.rosters, &self.me);
+        let lacking: BTreeSet<MemberId> = lacking.into_iter().collect();
         let before = self.documents.insert(doc, Filed { document, fold: Arc::new(fold), set });
         if before.is_some_and(|before| before.set == set) {
             return;

@@ -109,7 +109,7 @@ impl World {
         header.blobs = Vec::new();
         header.written_at = Millis(self.dice.between(1, 1_000));
         let signature = ed25519_dalek::Signer::sign(&hand.key, &header.sig_input()).to_bytes().to_vec();
-        let envelope = SignedEnvelope::assemble(header, op_bytes, signature);
+        let envelope = SignedEnvelope::assemble(header, &op_bytes, &signature);
         Some(Item { age: Millis(0), envelope, blobs: Vec::new() })
     }
 
@@ -343,7 +343,7 @@ fn before(document: &Document, then: &RosterChain) -> Option<Document> {
 
 /// A copy with the same id and a signature that does not hold.
 fn spoil(envelope: &SignedEnvelope) -> SignedEnvelope {
-    let mut bytes = envelope.encode();
+    let mut bytes = envelope.bytes().to_vec();
     if let Some(last) = bytes.last_mut() {
         *last ^= 1;
     }

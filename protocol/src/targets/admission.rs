@@ -104,7 +104,7 @@ fn forge(u: &mut Unstructured<'_>, pile: &[SignedEnvelope]) -> Result<SignedEnve
         header.doc = header.genesis_doc_id();
     }
     let signature = hand.key.sign(&header.sig_input()).to_bytes().to_vec();
-    Ok(SignedEnvelope::assemble(header, op_bytes, signature))
+    Ok(SignedEnvelope::assemble(header, &op_bytes, &signature))
 }
 
 /// Judges again and again what waits, as a replica does, until nothing more can be judged.

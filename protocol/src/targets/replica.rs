@@ -181,7 +181,7 @@ fn any_message(u: &mut Unstructured<'_>, id: DocId, doc: &[AdmittedEnvelope]) ->
 
 /// A copy of an envelope, now and then a spoiled one.
 fn copy(u: &mut Unstructured<'_>, envelope: &AdmittedEnvelope) -> Result<SignedEnvelope> {
-    let mut bytes = envelope.encode();
+    let mut bytes = envelope.bytes().to_vec();
     if u.ratio(1, 6)? {
         let at = u.choose_index(bytes.len())?;
         if let Some(byte) = bytes.get_mut(at) {

@@ -53,7 +53,7 @@ fn relays() -> Vec<Case> {
             vec![Bad::of(&copy, Fate::Blamed(Fault::BadSignature))]
         }),
         case("a copy that was cut off is the relay's fault", |story| {
-            let mut bytes = story.honest(&story.cast.other).encode();
+            let mut bytes = story.honest(&story.cast.other).bytes().to_vec();
             bytes.truncate(bytes.len() - 1);
             vec![Bad::malformed(bytes)]
         }),

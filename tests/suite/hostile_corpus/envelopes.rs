@@ -169,7 +169,7 @@ fn shapes() -> Vec<Case> {
             vec![Bad::malformed(envelope_bytes(&header.sig_input(), &respond().encode(), &[1; 129]))]
         }),
         case("nothing follows the signature", |story| {
-            let mut bytes = story.honest(&story.cast.hostile).encode();
+            let mut bytes = story.honest(&story.cast.hostile).bytes().to_vec();
             bytes.push(0);
             vec![Bad::malformed(bytes)]
         }),
@@ -256,7 +256,7 @@ const ORDER: [u8; 32] = [
 
 /// The same signature with the group's order added to its second half: good by careless arithmetic.
 fn malleated(envelope: &SignedEnvelope) -> SignedEnvelope {
-    let mut bytes = envelope.encode();
+    let mut bytes = envelope.bytes().to_vec();
     let at = bytes.len() - 32;
     let mut carry = 0u16;
     for (byte, add) in bytes[at..].iter_mut().zip(ORDER) {

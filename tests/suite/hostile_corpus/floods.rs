@@ -141,7 +141,7 @@ async fn parked_bytes(stage: &Stage) -> String {
         let class = protocol::envelope::BlobClass::Responders;
         header.blobs = blobs.iter().map(|blob| protocol::envelope::BlobRef { class, id: blob.id }).collect();
         let note = who.sign(&header, &Operation::Note { by: super::story::somebody(1) });
-        bad = Bad { blobs, ..Bad { bytes: note.encode(), ..bad } };
+        bad = Bad { blobs, ..Bad { bytes: note.bytes().to_vec(), ..bad } };
         stage.peer.send_bytes(URGENT, &frame(doc, &[bad])).await;
     }
     let (count, bytes) = settled(stage).await;

@@ -137,7 +137,7 @@ async fn unasked(stage: &Stage) -> String {
     let genesis = stage.raise().await;
     let doc = genesis.header().doc;
     let before = (stage.ids(doc), gone_rows(stage));
-    stage.peer.send(URGENT, &Message::Gone(Gone { doc, retire: Box::new(retire_of(stage, doc)) })).await;
+    stage.peer.send(URGENT, &Message::Gone(Gone { doc, retire: retire_of(stage, doc) })).await;
     settled(stage, 126).await;
     assert_eq!((stage.ids(doc), gone_rows(stage)), before);
     "ignored".to_owned()
@@ -162,7 +162,7 @@ async fn forged(stage: &Stage) -> String {
     let others = "SELECT count(*) FROM audience WHERE doc = ?1";
     let audience = stage.count_of(others, &doc.0);
     be_asked(stage, doc).await;
-    stage.peer.send(URGENT, &Message::Gone(Gone { doc, retire: Box::new(retire_of(stage, doc)) })).await;
+    stage.peer.send(URGENT, &Message::Gone(Gone { doc, retire: retire_of(stage, doc) })).await;
     wait_for("the note about the liar", async || (gone_rows(stage) == rows + 1).then_some(())).await;
     assert_eq!(stage.ids(doc), ids, "nothing of it is lost");
     assert_eq!(stage.count_of(others, &doc.0), audience, "nobody is left out");
@@ -184,7 +184,7 @@ async fn no_retire(stage: &Stage) -> String {
     let rows = gone_rows(stage);
     let story = Story::theirs(&stage.cast, &genesis);
     let retire = story.honest(&stage.cast.hostile);
-    stage.peer.send(NORMAL, &Message::Gone(Gone { doc, retire: Box::new(retire) })).await;
+    stage.peer.send(NORMAL, &Message::Gone(Gone { doc, retire })).await;
     wait_for("the blame", async || {
         (stage.gauge("cuadra_peer_faults_total", label).await > before).then_some(())
     })

@@ -72,7 +72,7 @@ pub struct Bad {
 impl Bad {
     /// An envelope that parses.
     pub fn of(envelope: &SignedEnvelope, fate: Fate) -> Bad {
-        Bad { bytes: envelope.encode(), blobs: Vec::new(), fate }
+        Bad { bytes: envelope.bytes().to_vec(), blobs: Vec::new(), fate }
     }
     /// Bytes that are no envelope.
     pub fn malformed(bytes: Vec<u8>) -> Bad {
