@@ -103,6 +103,10 @@ pub fn machine_clock() -> Clock {
 /// Gives a node a quota of database pages where its opening has none.
 pub const PAGES_MAX_VARIABLE: &str = "CUADRA_DATABASE_PAGES_MAX";
 
+fn pages_max_given() -> Option<u32> {
+    std::env::var(PAGES_MAX_VARIABLE).ok()?.parse().ok()
+}
+
 /// How to open a store.
 pub struct Opening {
     /// The node's folder; `node.db`, `keys.db` and `blobs/` live in it.
@@ -226,14 +230,12 @@ impl Store {
     pub fn open_knowing(opening: Opening, rules: u16) -> Result<Store, OpenError> {
         check_sqlite_version(rusqlite::version())?;
         let Opening { folder, clock, hand, rosters, time_zone, ballast_bytes, pages_max } = opening;
-        let pages_max = pages_max.or_else(|| std::env::var(PAGES_MAX_VARIABLE).ok()?.parse().ok());
+        let pages_max = pages_max.or_else(pages_max_given);
         let blobs = folder.join("blobs");
         make_folders(&[&folder, &blobs])?;
         let mut pair = connect_writer(&folder)?;
         let beside = Beside::start(&folder, &mut pair.db)?;
-        if let Some(pages_max) = pages_max {
-            pair.db.pragma_update(None, "max_page_count", pages_max)?;
-        }
+        pages_max.map(|most| pair.db.pragma_update(None, "max_page_count", most)).transpose()?;
         let keys = keys::Keys::new(&pair.keys);
         let shared = Arc::new(Shared {
             lookup: keys.secret_or_fresh("lookup")?,
@@ -268,6 +270,7 @@ impl Store {
             clock: clock.clone(),
             commits: commits.clone(),
             fatal: fatal_tx,
+            checkpoints: beside.checkpoints.clone(),
             ballast,
             group: tx::Effects::default(),
             job: tx::Effects::default(),

@@ -7,38 +7,35 @@
 //! Nikolaenko, "Taming the many EdDSAs", 2020.)
 //!
 //! The point that it computes is a product of the base less one of the key. Nodes are few and sign much: of a key
-//! that has signed some envelopes, multiples are kept.
+//! that has signed some envelopes, multiples are kept, and of those that sign the most of all still more.
 
+mod curve;
+mod field;
 mod multiples;
+mod signers;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::sync::LazyLock;
 
 use curve25519_dalek::constants::{ED25519_BASEPOINT_POINT, EIGHT_TORSION};
-use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
 use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use sha2::{Digest as _, Sha512};
 
-use multiples::{Multiples, difference};
+use curve::{Point, written};
+use multiples::{Kept, Many, difference};
 
 /// Keys that a thread keeps as points. More: it begins anew.
 const POINTS_KEPT_MAX: usize = 1_024;
 /// Signatures under a key that are verified without multiples of it, so that a key which is seen rarely costs no more.
 const SIGNATURES_BEFORE_MULTIPLES: u32 = 8;
-/// Keys of which multiples are kept, 20 KiB each. More: all are made anew.
-const MULTIPLES_KEPT_MAX: usize = 512;
-
 /// The points of small order, as bytes.
 static SMALL_ORDER: LazyLock<[[u8; 32]; 8]> =
     LazyLock::new(|| EIGHT_TORSION.map(|point| point.compress().to_bytes()));
 
-/// Multiples of the base: 160 KiB.
-static BASE: LazyLock<Multiples<64>> = LazyLock::new(|| Multiples::of(ED25519_BASEPOINT_POINT));
-
-/// Multiples of keys.
-static KEYS: RwLock<BTreeMap<[u8; 32], Arc<Multiples<8>>>> = RwLock::new(BTreeMap::new());
+/// Multiples of the base.
+static BASE: LazyLock<Many> = LazyLock::new(|| Many::of(&ED25519_BASEPOINT_POINT));
 
 /// A key that is one, and not of small order.
 #[derive(Clone, Copy)]
@@ -68,11 +65,11 @@ pub(crate) fn verify(claims: &[Claim<'_>]) -> Vec<bool> {
     let looked_at: Vec<Look> = claims.iter().map(look).collect();
     let points =
         looked_at.iter().filter_map(|look| if let Look::Point(point) = look { Some(*point) } else { None });
-    let mut computed = EdwardsPoint::compress_batch_alloc(&points.collect::<Vec<_>>()).into_iter();
+    let mut computed = written(&points.collect::<Vec<_>>()).into_iter();
     let both = looked_at.iter().zip(claims);
     let verdicts = both.map(|(look, claim)| match look {
         Look::Verdict(holds) => *holds,
-        Look::Point(_) => computed.next().is_some_and(|point| claim.signature.starts_with(point.as_bytes())),
+        Look::Point(_) => computed.next().is_some_and(|point| claim.signature.starts_with(&point)),
     });
     verdicts.collect()
 }
@@ -81,7 +78,7 @@ pub(crate) fn verify(claims: &[Claim<'_>]) -> Vec<bool> {
 enum Look {
     Verdict(bool),
     /// It holds if these are the bytes of the signature's first half.
-    Point(EdwardsPoint),
+    Point(Point),
 }
 
 fn look(claim: &Claim<'_>) -> Look {
@@ -90,16 +87,14 @@ fn look(claim: &Claim<'_>) -> Look {
     if SMALL_ORDER.contains(signature.r_bytes()) {
         return Look::Verdict(false);
     }
-    let kept = KEYS.read().unwrap_or_else(PoisonError::into_inner).get(*public).cloned();
-    let by = |multiples: &Multiples<8>| {
-        point(public, multiples, *message, &signature).map_or(Look::Verdict(false), Look::Point)
-    };
-    if let Some(multiples) = kept {
-        return by(&multiples);
+    let by =
+        |kept: &Kept| point(public, kept, *message, &signature).map_or(Look::Verdict(false), Look::Point);
+    if let Some(signer) = signers::find(public) {
+        return by(&signer.kept);
     }
     let Some(known) = look_up(public) else { return Look::Verdict(false) };
     if known.seen >= SIGNATURES_BEFORE_MULTIPLES {
-        return by(&keep_multiples(public, &known.key));
+        return by(&signers::keep(public, known.key).kept);
     }
     Look::Verdict(known.key.verify(&message.concat(), &signature).is_ok())
 }
@@ -108,15 +103,15 @@ fn look(claim: &Claim<'_>) -> Look {
 /// no number below the order of the base.
 fn point(
     public: &[u8; 32],
-    key: &Multiples<8>,
+    kept: &Kept,
     [first, second]: [&[u8]; 2],
     signature: &Signature,
-) -> Option<EdwardsPoint> {
+) -> Option<Point> {
     let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(*signature.s_bytes()))?;
     let hash = Sha512::new().chain_update(signature.r_bytes()).chain_update(public);
     let hash = hash.chain_update(first).chain_update(second);
     let challenge = Scalar::from_bytes_mod_order_wide(&hash.finalize().into());
-    Some(difference((&s, &BASE), (&challenge, key)))
+    Some(difference((&s, &BASE), (&challenge, kept)))
 }
 
 /// The key as a point, and how often it was looked up so before.
@@ -137,22 +132,15 @@ fn look_up(public: &[u8; 32]) -> Option<Known> {
     })
 }
 
-fn keep_multiples(public: &[u8; 32], key: &VerifyingKey) -> Arc<Multiples<8>> {
-    let multiples = Arc::new(Multiples::of(key.to_edwards()));
-    let mut keys = KEYS.write().unwrap_or_else(PoisonError::into_inner);
-    if keys.len() >= MULTIPLES_KEPT_MAX {
-        keys.clear();
-    }
-    keys.insert(*public, multiples.clone());
-    multiples
-}
-
 #[cfg(test)]
 mod tests {
-    use curve25519_dalek::edwards::CompressedEdwardsY;
+    use std::sync::{Arc, Mutex};
+
+    use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
     use ed25519_dalek::{Signer as _, SigningKey};
     use sha2::{Digest as _, Sha512};
 
+    use super::multiples::Few;
     use super::*;
 
     /// The verdict, which is the same without multiples of the key and with them, alone and beside another.
@@ -162,14 +150,23 @@ mod tests {
         if let (Some(known), Ok(signature)) = (look_up(public), Signature::from_slice(signature)) {
             let small = SMALL_ORDER.contains(signature.r_bytes());
             let plain = !small && known.key.verify(message, &signature).is_ok();
-            let multiples = Multiples::of(known.key.to_edwards());
-            let computed = point(public, &multiples, [message, &[]], &signature);
-            let quick = !small && computed.is_some_and(|p| p.compress().as_bytes() == signature.r_bytes());
-            assert_eq!((plain, quick), (verdict, verdict));
+            for kept in kept_of(&known.key).iter() {
+                let computed = point(public, kept, [message, &[]], &signature);
+                let quick = !small && computed.is_some_and(|p| written(&[p]) == [*signature.r_bytes()]);
+                assert_eq!((plain, quick), (verdict, verdict));
+            }
         }
         let beside = [good(), claim(), bad(), claim(), good()];
         assert_eq!(verify(&beside), [true, verdict, false, verdict, true], "alone and beside others");
         verdict
+    }
+
+    /// Both kinds of multiples of a key, made once.
+    fn kept_of(key: &VerifyingKey) -> Arc<[Kept; 2]> {
+        static MADE: Mutex<BTreeMap<[u8; 32], Arc<[Kept; 2]>>> = Mutex::new(BTreeMap::new());
+        let point = key.to_edwards();
+        let make = || Arc::new([Kept::Few(Few::of(&point)), Kept::Many(Many::of(&point))]);
+        MADE.lock().unwrap().entry(key.to_bytes()).or_insert_with(make).clone()
     }
 
     fn alone(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
@@ -290,11 +287,11 @@ mod tests {
         let key = SigningKey::from_bytes(&[9; 32]);
         let public = key.verifying_key().to_bytes();
         for message in 0..=SIGNATURES_BEFORE_MULTIPLES {
-            assert!(!KEYS.read().unwrap().contains_key(&public));
+            assert!(signers::find(&public).is_none());
             let message = message.to_le_bytes();
             assert!(alone(&public, &message, &key.sign(&message).to_bytes()));
         }
-        assert!(KEYS.read().unwrap().contains_key(&public));
+        assert!(signers::find(&public).is_some());
         let signature = key.sign(b"x").to_bytes();
         assert!(alone(&public, b"x", &signature));
         assert!(!alone(&public, b"y", &signature));

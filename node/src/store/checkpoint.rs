@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
-use crate::store::limits::{CHECKPOINT_PAGES, WAL_PAGES};
+use crate::store::limits::{CHECKPOINT_BULK_PAGES, CHECKPOINT_PAGES, WAL_PAGES};
 use crate::store::{OpenError, connect_one, start_thread};
 
 /// How much of the log is not in the database yet.
@@ -23,12 +23,15 @@ struct State {
     pages: u32,
     /// Of those, as many as there were when the thread last began.
     moved: u32,
+    /// True while only bulk is written and no alert is near.
+    bulk_alone: bool,
     stopping: bool,
 }
 
 impl State {
     fn is_due(&self) -> bool {
-        self.pages >= self.moved.saturating_add(CHECKPOINT_PAGES)
+        let pages = if self.bulk_alone { CHECKPOINT_BULK_PAGES } else { CHECKPOINT_PAGES };
+        self.pages >= self.moved.saturating_add(pages)
     }
 }
 
@@ -69,6 +72,11 @@ impl Checkpoints {
         if state.is_due() {
             self.wake.notify_one();
         }
+    }
+
+    /// Says of the commits from now on whether they are of bulk alone, with no alert near.
+    pub(super) fn set_bulk_alone(&self, bulk_alone: bool) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).bulk_alone = bulk_alone;
     }
 
     /// Lets the thread end.
@@ -128,6 +136,17 @@ mod tests {
         checkpoints.stop();
         thread.join().unwrap();
     }
+
+    #[test]
+    fn the_log_of_bulk_may_grow_longer() {
+        let mut state = State { pages: CHECKPOINT_PAGES, ..State::default() };
+        assert!(state.is_due());
+        state.bulk_alone = true;
+        assert!(!state.is_due());
+        state.pages = CHECKPOINT_BULK_PAGES;
+        assert!(state.is_due());
+    }
+
     /// Called while somebody has the log to itself and waits for the writer's transaction to end.
     fn wait_for_the_writer(tries: i32) -> bool {
         if tries == 0 {

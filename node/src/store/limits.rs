@@ -64,6 +64,9 @@ pub const WAL_PAGES: u32 = 4_000;
 /// one alert in a hundred waited twice as long. It falls behind: the writer does it at [`WAL_PAGES`], and what is
 /// being stored waits for that.
 pub const CHECKPOINT_PAGES: u32 = 125;
+/// The same while only bulk is written and no alert has come for [`ALERT_RECENT_MS`]: pages that many documents share
+/// are moved once.
+pub const CHECKPOINT_BULK_PAGES: u32 = 1_000;
 /// Documents brought up to date in one job after the roster changed. More: the next job, behind alerts.
 pub const DERIVED_AT_ONCE: usize = 32;
 /// Digits of a document's id by which hashes of what is shared with a peer are kept: 70,000 rows a peer

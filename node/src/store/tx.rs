@@ -10,6 +10,7 @@ use protocol::roster::RosterChain;
 use rusqlite::{Connection, params};
 use tokio::sync::{broadcast, watch};
 
+use crate::store::checkpoint::Checkpoints;
 use crate::store::documents::Cache;
 use crate::store::events::{Committed, Event, What};
 use crate::store::keys::Keys;
@@ -31,6 +32,7 @@ pub(super) struct Writing {
     pub(super) clock: Clock,
     pub(super) commits: broadcast::Sender<Committed>,
     pub(super) fatal: watch::Sender<bool>,
+    pub(super) checkpoints: Arc<Checkpoints>,
     pub(super) ballast: PathBuf,
     pub(super) group: Effects,
     pub(super) job: Effects,

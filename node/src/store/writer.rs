@@ -202,9 +202,14 @@ impl Pace {
 
     /// For a transaction that holds bulk, or does not.
     fn most(&self, bulk: bool, now: Instant) -> Duration {
-        let recent = Duration::from_millis(ALERT_RECENT_MS);
-        let alert = self.urgent_at.is_some_and(|at| now.saturating_duration_since(at) < recent);
+        let alert = self.alert_is_near(now);
         Duration::from_millis(if bulk && alert { BULK_GROUP_MS_MAX } else { GROUP_MS_MAX })
+    }
+
+    /// True if one came lately.
+    fn alert_is_near(&self, now: Instant) -> bool {
+        let recent = Duration::from_millis(ALERT_RECENT_MS);
+        self.urgent_at.is_some_and(|at| now.saturating_duration_since(at) < recent)
     }
 }
 
@@ -243,6 +248,7 @@ fn commit_group(
         }
     }
     if fault.is_none() {
+        writing.checkpoints.set_bulk_alone(bulk && !pace.alert_is_near(started));
         fault = writing.commit().err();
     }
     let Some(fault) = fault else {
