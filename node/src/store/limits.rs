@@ -29,8 +29,9 @@ pub const COMMITS_LAG_MAX: usize = 1_024;
 /// Documents that the writer keeps parsed. More: the one unused longest goes, and is read again.
 pub const DOCUMENTS_CACHED_MAX: usize = 512;
 /// Pages of the database that the writer keeps in memory, in KiB. More: the one unused longest is read again
-/// from the log or the database, and a large transaction is written in pieces.
-pub const WRITER_CACHE_KIB: i64 = 8 * 1024;
+/// from the log or the database, and a large transaction is written in pieces. After a commit that split a page SQLite
+/// goes through all of them, so that more are no better: with 8 MiB that took a fifteenth of the writer's time.
+pub const WRITER_CACHE_KIB: i64 = 2 * 1024;
 /// Free disk below which photos are refused, so that the rest is left to alerts, in bytes.
 pub const RED_LINE_BYTES: u64 = 64 * 1024 * 1024;
 /// Free pages below which photos are refused, where the database has a page limit.

@@ -47,15 +47,19 @@ impl Few {
         for (digits, word) in digits.iter_mut().zip(words) {
             lay_digits(u16::from_le_bytes(*word), digits);
         }
-        (0..PLACES).rev().fold(Point::NOTHING, |sum, place| {
-            let parts = self.0.iter().zip(&digits);
-            parts.fold(sum.doubled(), |sum, (odd, digits)| {
+        let mut sum = Point::NOTHING;
+        for place in (0..PLACES).rev() {
+            sum = sum.doubled();
+            for (odd, digits) in self.0.iter().zip(&digits) {
                 let digit = digits.get(place).copied().unwrap_or_default();
                 // Of 0 there is none.
-                let multiple = odd.get(usize::from(digit.unsigned_abs() / 2)).filter(|_| digit != 0);
-                multiple.map_or(sum, |multiple| step(&sum, multiple, (digit < 0) != negative))
-            })
-        })
+                if let Some(multiple) = odd.get(usize::from(digit.unsigned_abs() / 2)).filter(|_| digit != 0)
+                {
+                    sum = step(&sum, multiple, (digit < 0) != negative);
+                }
+            }
+        }
+        sum
     }
 }
 
@@ -75,16 +79,18 @@ impl Many {
     }
 
     /// A sum and the point times a scalar, or the negative of that.
-    fn add(&self, scalar: &Scalar, negative: bool, sum: Point) -> Point {
+    fn add(&self, scalar: &Scalar, negative: bool, mut sum: Point) -> Point {
         let mut carry = 0;
-        self.0.iter().zip(scalar.as_bytes()).fold(sum, |sum, (multiples, byte)| {
+        for (multiples, byte) in self.0.iter().zip(scalar.as_bytes()) {
             let whole = i16::from(*byte) + carry;
             carry = i16::from(whole > 128);
             let digit = whole - 256 * carry;
             let place = usize::from(digit.unsigned_abs()).checked_sub(1);
-            let multiple = place.and_then(|place| multiples.get(place));
-            multiple.map_or(sum, |multiple| step(&sum, multiple, (digit < 0) != negative))
-        })
+            if let Some(multiple) = place.and_then(|place| multiples.get(place)) {
+                sum = step(&sum, multiple, (digit < 0) != negative);
+            }
+        }
+        sum
     }
 }
 
