@@ -79,6 +79,36 @@ fn one_store_of_a_document_at_a_time_and_the_rest_follows() {
 }
 
 #[test]
+fn who_is_named_by_what_is_not_stored_yet_is_told_once_it_is() {
+    let federation = federation();
+    let mut bench = Bench::new(&federation, 1);
+    [0, 2].into_iter().for_each(|n| _ = bench.connect(n));
+    let mut scribe = Scribe::new(&federation);
+    let genesis = scribe.open(0, &[1]);
+    let invite = scribe.write(0, Operation::Invite { member: federation.id(2) }).unwrap();
+    let doc = genesis.header().doc;
+    let store = |bench: &mut Bench, outputs: Vec<Output>| {
+        for output in outputs {
+            if let Output::Store { envelopes, blobs, .. } = output {
+                bench.disk.store(bench.now, doc, &envelopes, blobs);
+            }
+        }
+        bench.hand(Input::Stored { doc })
+    };
+    let told = |outputs: &[Output]| {
+        let invited = federation.id(2);
+        outputs.iter().any(|output| matches!(output, Output::Send { peer, .. } if *peer == invited))
+    };
+    let first = bench.message(0, body(&[genesis]));
+    let first = bench.hand(first);
+    let second = bench.message(0, body(&[invite]));
+    assert!(!told(&bench.hand(second)));
+    let then = store(&mut bench, first);
+    assert!(!told(&then), "what names it waits for the store");
+    assert!(told(&store(&mut bench, then)));
+}
+
+#[test]
 fn store_that_failed_is_forgotten_and_taken_again() {
     let federation = federation();
     let mut bench = Bench::new(&federation, 1);
