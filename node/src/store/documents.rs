@@ -589,3 +589,6 @@ fn is_urgent(document: &Document) -> bool {
 pub(super) fn opening(envelope: &AdmittedEnvelope) -> Option<&Open> {
     if let Operation::Open(open) = envelope.operation() { Some(open) } else { None }
 }
+
+#[cfg(test)]
+mod tests;

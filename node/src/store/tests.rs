@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::limits::GROUP_MS_MAX;
 use super::*;
-use protocol::admission::Refusal;
-use protocol::fixture::{Federation, Scribe};
+use protocol::fixture::Federation;
 use protocol::ids::Code;
 use protocol::message::Prefix;
 
@@ -103,21 +102,6 @@ async fn everything_committed_is_there_after_reopening() {
     let store = open(folder.path());
     let row = store.read_here(|r| r.person(person)).unwrap();
     assert_eq!(row.unwrap().profile, rosa());
-}
-
-#[tokio::test]
-async fn what_was_refused_is_known_at_once_and_after_reopening() {
-    let (folder, federation) = (tempfile::tempdir().unwrap(), Federation::new(2));
-    let store = open_as(folder.path(), &federation, 0, None);
-    let envelope = Scribe::new(&federation).open(1, &[0]).signed().clone();
-    let (id, peer) = (envelope.id(), federation.id(1));
-    assert!(!store.read_here(|r| r.refused(&id)).unwrap());
-    let refuse = move |tx: &mut Tx<'_>| tx.refuse(&envelope, peer, Refusal::Names);
-    store.write(Queue::Normal, refuse).await.unwrap();
-    assert!(store.read_here(|r| r.refused(&id)).unwrap());
-    drop(store);
-    let store = open_as(folder.path(), &federation, 0, None);
-    assert!(store.read_here(|r| r.refused(&id)).unwrap());
 }
 
 #[tokio::test]
