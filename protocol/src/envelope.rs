@@ -205,7 +205,7 @@ pub enum VerifyError {
 }
 
 impl SignedEnvelope {
-    /// Parses the layout that [`SignedEnvelope::encode`] writes.
+    /// Parses the layout of [`SignedEnvelope::bytes`].
     pub fn decode(bytes: &[u8]) -> Result<SignedEnvelope, WireError> {
         if bytes.len() > ENVELOPE_BYTES_MAX {
             return Err(WireError::TooLong);
