@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
@@ -82,7 +82,9 @@ pub use writer::Queue;
 use ballast::{BALLAST, free_bytes, lay_ballast};
 use checkpoint::Checkpoints;
 use connect::{connect, connect_one, connect_reader, connect_writer};
-use limits::{COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES};
+use limits::{
+    BUSY_MS_MAX, BUSY_TRY_MS, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES,
+};
 use reader::Readers;
 use seal::Key;
 use spare::SpareKeys;
@@ -537,13 +539,17 @@ pub fn lay_tables(db: &mut Connection) -> Result<(), OpenError> {
 }
 
 /// Moves everything into the databases and cuts their write-ahead logs to nothing. A reader in the
-/// middle of a long read makes it wait, at most [`limits::BUSY_MS_MAX`].
+/// middle of a long read, or whoever is moving the log already, makes it wait, each at most [`limits::BUSY_MS_MAX`].
 fn empty_logs(folder: &Path) -> Result<(), WriteError> {
     let pair = connect(folder).map_err(|error| WriteError::Broken(error.to_string()))?;
+    let began = Instant::now();
     for db in [&pair.keys, &pair.db] {
-        let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if busy {
-            return Err(WriteError::Broken("a long read keeps the old log".into()));
+        // SQLite waits for readers by itself, but not for the thread that moves the log beside the writer.
+        while db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))? {
+            if began.elapsed() >= Duration::from_millis(BUSY_MS_MAX) {
+                return Err(WriteError::Broken("a long read keeps the old log".into()));
+            }
+            std::thread::sleep(Duration::from_millis(BUSY_TRY_MS));
         }
     }
     Ok(())
