@@ -81,10 +81,8 @@ pub use writer::Queue;
 
 use ballast::{BALLAST, free_bytes, lay_ballast};
 use checkpoint::Checkpoints;
-use connect::{connect, connect_one, connect_reader, connect_writer};
-use limits::{
-    BUSY_MS_MAX, BUSY_TRY_MS, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES,
-};
+use connect::{connect, connect_one, connect_reader, connect_writer, wait_for_others};
+use limits::{BUSY_MS_MAX, COMMITS_LAG_MAX, DERIVED_AT_ONCE, READERS_MAX, RED_LINE_BYTES, RED_LINE_PAGES};
 use reader::Readers;
 use seal::Key;
 use spare::SpareKeys;
@@ -546,10 +544,9 @@ fn empty_logs(folder: &Path) -> Result<(), WriteError> {
     for db in [&pair.keys, &pair.db] {
         // SQLite waits for readers by itself, but not for the thread that moves the log beside the writer.
         while db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))? {
-            if began.elapsed() >= Duration::from_millis(BUSY_MS_MAX) {
+            if began.elapsed() >= Duration::from_millis(BUSY_MS_MAX) || !wait_for_others(0) {
                 return Err(WriteError::Broken("a long read keeps the old log".into()));
             }
-            std::thread::sleep(Duration::from_millis(BUSY_TRY_MS));
         }
     }
     Ok(())

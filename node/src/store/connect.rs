@@ -35,7 +35,7 @@ pub(super) fn connect_one(folder: &Path, name: &str) -> Result<Connection, OpenE
 
 /// Waits a moment while another process writes; false once that takes too long. SQLite's own waiting looks ten
 /// times a second at last, and a node that is busy with bulk is between two transactions for much less than that.
-fn wait_for_others(tries: i32) -> bool {
+pub(super) fn wait_for_others(tries: i32) -> bool {
     std::thread::sleep(Duration::from_millis(BUSY_TRY_MS));
     u64::try_from(tries).is_ok_and(|tries| tries * BUSY_TRY_MS < BUSY_MS_MAX)
 }
