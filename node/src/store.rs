@@ -454,7 +454,7 @@ impl Store {
     pub async fn erase_person(&self, person: PersonId) -> Result<(), WriteError> {
         self.write(Queue::Normal, move |tx| tx.erase_person(person)).await?;
         let folder = self.inner.folder.clone();
-        let emptied = tokio::task::spawn_blocking(move || empty_logs(&folder)).await;
+        let emptied = tokio::task::spawn_blocking(move || empty_logs(&folder, wait_for_others)).await;
         emptied.unwrap_or_else(|_| Err(WriteError::Broken("emptying the log panicked".into())))
     }
 
@@ -538,15 +538,17 @@ pub fn lay_tables(db: &mut Connection) -> Result<(), OpenError> {
 
 /// Moves everything into the databases and cuts their write-ahead logs to nothing. A reader in the
 /// middle of a long read, or whoever is moving the log already, makes it wait, each at most [`limits::BUSY_MS_MAX`].
-fn empty_logs(folder: &Path) -> Result<(), WriteError> {
+fn empty_logs(folder: &Path, mut wait: impl FnMut(i32) -> bool) -> Result<(), WriteError> {
     let pair = connect(folder).map_err(|error| WriteError::Broken(error.to_string()))?;
     let began = Instant::now();
     for db in [&pair.keys, &pair.db] {
         // SQLite waits for readers by itself, but not for the thread that moves the log beside the writer.
+        let mut tries = 0;
         while db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))? {
-            if began.elapsed() >= Duration::from_millis(BUSY_MS_MAX) || !wait_for_others(0) {
+            if began.elapsed() >= Duration::from_millis(BUSY_MS_MAX) || !wait(tries) {
                 return Err(WriteError::Broken("a long read keeps the old log".into()));
             }
+            tries += 1;
         }
     }
     Ok(())

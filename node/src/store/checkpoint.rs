@@ -156,6 +156,43 @@ mod tests {
         true
     }
 
+    /// Met once somebody else has the log to itself, and again when it may go on.
+    static BEGUN: Barrier = Barrier::new(2);
+
+    fn wait_to_be_met(tries: i32) -> bool {
+        if tries == 0 {
+            BEGUN.wait();
+            BEGUN.wait();
+        }
+        true
+    }
+
+    #[test]
+    fn emptying_the_log_waits_for_whoever_is_moving_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = connect_one(folder.path(), "node.db").unwrap();
+        writer.execute_batch("CREATE TABLE pages (body BLOB NOT NULL); BEGIN IMMEDIATE").unwrap();
+        let mut other = connect_one(folder.path(), "node.db").unwrap();
+        other.busy_handler(Some(wait_to_be_met)).unwrap();
+        let moved = std::thread::spawn(move || {
+            other.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get::<_, i64>(0)).unwrap()
+        });
+        BEGUN.wait();
+        let (mut writer, mut moved) = (Some(writer), Some(moved));
+        let emptied = crate::store::empty_logs(folder.path(), |tries| {
+            if let (Some(writer), Some(moved)) = (writer.take(), moved.take()) {
+                assert_eq!(tries, 0);
+                writer.execute_batch("COMMIT").unwrap();
+                BEGUN.wait();
+                assert_eq!(moved.join().unwrap(), 0, "it had the log to itself");
+            }
+            true
+        });
+        emptied.expect("it waits, and no person is told that nothing was erased");
+        assert!(writer.is_none(), "the two have met");
+        assert_eq!(std::fs::metadata(folder.path().join("node.db-wal")).map_or(0, |file| file.len()), 0);
+    }
+
     #[test]
     fn a_log_that_somebody_else_is_moving_fails_no_commit() {
         let folder = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ use protocol::operation::Operation;
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::store::blobs::file_of;
+use crate::store::connect::wait_for_others;
 use crate::store::limits::ERASURES_AT_ONCE;
 use crate::store::people::reporter_mark;
 use crate::store::reader::Reader;
@@ -250,7 +251,7 @@ impl Store {
         let (files, folder) = (self.inner.shared.blobs.clone(), self.folder().to_owned());
         let cleaned = tokio::task::spawn_blocking(move || {
             remove_files(&files, &all)?;
-            empty_logs(&folder)
+            empty_logs(&folder, wait_for_others)
         });
         cleaned.await.unwrap_or_else(|_| Err(WriteError::Broken("erasing files panicked".into())))?;
         let mut done = true;
