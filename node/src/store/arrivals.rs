@@ -2,43 +2,69 @@
 //! has had its share of this hour.
 
 use protocol::envelope::AdmittedEnvelope;
-use protocol::ids::{MemberId, Millis};
+use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
 use protocol::limits::{PAGING_INCIDENTS_PER_HOUR_MAX, RING_AGE_MS_MAX};
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::store::WriteError;
 use crate::store::documents::{Arrival, opening};
 use crate::store::people::millis;
+use crate::store::reader::Reader;
 use crate::store::tx::Tx;
 
 const HOUR: Millis = Millis(60 * 60 * 1_000);
 
+/// Whether a new document may ring here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Came {
+    /// It may.
+    InTime = 0,
+    /// It was old on arrival.
+    Late = 1,
+    /// It is past its author's share.
+    PastShare = 2,
+}
+
+impl Came {
+    /// Its number in the row of the envelope; of what this node raised itself and in time there is nothing to say.
+    pub(super) fn kept(self, arrival: Option<Arrival>) -> Option<u8> {
+        (arrival.is_some() || self != Self::InTime).then_some(self as u8)
+    }
+}
+
+impl Reader<'_> {
+    /// How a document came, as its first envelope's row says.
+    pub(super) fn how_it_came(&self, doc: DocId, genesis: &EnvelopeId) -> Result<Came, WriteError> {
+        let mut select = self.db().prepare_cached("SELECT came FROM envelope WHERE doc = ?1 AND id = ?2")?;
+        let came: Option<Option<u8>> =
+            select.query_row(params![doc.0, genesis.0], |row| row.get(0)).optional()?;
+        Ok(match came.flatten() {
+            None | Some(0) => Came::InTime,
+            Some(1) => Came::Late,
+            Some(_) => Came::PastShare,
+        })
+    }
+}
+
 impl Tx<'_> {
-    /// Whether a new document may ring here: not if it is old on arrival, nor past its peer's share.
-    pub(super) fn keep_arrival(
+    /// Whether a document that begins with this envelope may ring here: not if it is old on arrival, nor past its
+    /// author's share.
+    pub(super) fn came(
         &mut self,
         envelope: &AdmittedEnvelope,
         arrival: Option<Arrival>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Came, WriteError> {
         let now = self.now();
-        let opened = opening(envelope).map_or(now, |open| open.opened);
-        let (late, bulk) = match arrival {
-            None => (now.since(opened).0 > RING_AGE_MS_MAX, false),
-            Some(arrival) => {
-                let late = arrival.age.0 > RING_AGE_MS_MAX;
-                (late, !late && self.has_had_its_share(envelope.header().author)?)
-            }
+        let age = match arrival {
+            None => now.since(opening(envelope).map_or(now, |open| open.opened)),
+            Some(arrival) => arrival.age,
         };
-        if arrival.is_none() && !late {
-            return Ok(());
+        if age.0 > RING_AGE_MS_MAX {
+            return Ok(Came::Late);
         }
-        let peer = arrival.map(|_| envelope.header().author.0);
-        self.db()
-            .prepare_cached(
-                "INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES (?1, ?2, ?3, ?4, ?5)",
-            )?
-            .execute(params![envelope.header().doc.0, peer, millis(now), late, bulk])?;
-        Ok(())
+        let past = arrival.is_some() && self.has_had_its_share(envelope.header().author)?;
+        Ok(if past { Came::PastShare } else { Came::InTime })
     }
 
     /// True if as many incidents of this member's as may ring came within the last hour. Once they did, that holds
@@ -52,7 +78,7 @@ impl Tx<'_> {
         let first: Option<i64> = self
             .db()
             .prepare_cached(
-                "SELECT received_ms FROM arrival WHERE peer = ?1 AND received_ms > ?2 AND NOT late AND NOT bulk
+                "SELECT received_ms FROM envelope WHERE author = ?1 AND received_ms > ?2 AND came = 0
                  ORDER BY received_ms DESC LIMIT 1 OFFSET ?3",
             )?
             .query_row(params![author.0, millis(now.since(HOUR)), others], |row| row.get(0))
@@ -71,7 +97,6 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
     use protocol::fixture::{Federation, Scribe, code, open};
-    use protocol::ids::DocId;
     use protocol::kind::Kind;
 
     use super::*;
@@ -117,7 +142,7 @@ mod tests {
     }
 
     fn may_ring(tx: &Tx<'_>, doc: DocId) -> Result<bool, WriteError> {
-        let sql = "SELECT NOT late AND NOT bulk FROM arrival WHERE doc = ?1";
+        let sql = "SELECT came = 0 FROM envelope WHERE doc = ?1";
         Ok(tx.db().query_row(sql, params![doc.0], |row| row.get(0))?)
     }
 

@@ -193,7 +193,10 @@ impl Reader<'_> {
 
     /// The documents that name a blob, and the class under which they do.
     pub fn blob_uses(&self, id: &BlobId) -> Result<Vec<(DocId, BlobClass)>, WriteError> {
-        let mut select = self.db().prepare_cached("SELECT doc, class FROM blob_use WHERE blob = ?1")?;
+        let mut select = self.db().prepare_cached(
+            "SELECT doc, class FROM blob WHERE id = ?1 AND class IS NOT NULL
+             UNION ALL SELECT doc, class FROM blob_use WHERE blob = ?1",
+        )?;
         let rows = select.query_map(params![id.0], |row| {
             let class: u8 = row.get(1)?;
             let shared = class == BlobClass::Shared as u8;

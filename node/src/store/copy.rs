@@ -48,6 +48,11 @@ pub fn forget_unreadable(folder: &Path) -> Result<u64, WriteError> {
         }
     }
     for id in &lost {
+        tx.execute(
+            "INSERT OR IGNORE INTO blob_use (blob, doc, class)
+             SELECT id, doc, class FROM blob WHERE id = ?1 AND class IS NOT NULL",
+            params![id],
+        )?;
         tx.execute("DELETE FROM blob WHERE id = ?1", params![id])?;
         tx.execute(
             "INSERT OR IGNORE INTO blob_missing (blob, doc, class)

@@ -46,13 +46,12 @@ impl Reader<'_> {
         let Some((first, last)) = prefix.bounds() else { return Ok(Vec::new()) };
         let mut select = self.db().prepare_cached(
             "SELECT document.id, document.fingerprint FROM audience AS theirs
-             JOIN audience AS ours ON ours.doc = theirs.doc AND ours.member = ?2
-             JOIN document ON document.id = theirs.doc
-             WHERE theirs.member = ?1 AND theirs.doc >= ?3 AND theirs.doc <= ?4
-             ORDER BY theirs.doc LIMIT ?5",
+             JOIN document ON document.id = theirs.doc AND document.ours > 0
+             WHERE theirs.member = ?1 AND theirs.doc >= ?2 AND theirs.doc <= ?3
+             ORDER BY theirs.doc LIMIT ?4",
         )?;
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values = params![peer.0, self.shared().member.0, first.0, last.0, most];
+        let values = params![peer.0, first.0, last.0, most];
         let rows = select.query_map(values, |row| Ok((DocId(row.get(0)?), Fingerprint(row.get(1)?))))?;
         self.with_gone(peer, prefix, limit, rows.collect::<Result<_, _>>()?)
     }

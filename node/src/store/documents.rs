@@ -21,6 +21,7 @@ use protocol::replica::due_peers;
 use rusqlite::{OptionalExtension as _, params};
 
 use crate::store::WriteError;
+use crate::store::arrivals::Came;
 use crate::store::events::What;
 use crate::store::limits::{DOCUMENTS_CACHED_MAX, REFUSALS_KEPT_MAX};
 use crate::store::people::{PersonId, millis};
@@ -125,17 +126,28 @@ pub enum Taken {
     Known,
 }
 
-/// What is asked of a document before it grows.
-struct Before {
-    /// True if nothing of it is here.
-    empty: bool,
-    /// Proofs that are known of it.
-    proofs: Vec<EnvelopeId>,
+/// What of a document this node may see, as a number in its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Ours {
+    /// It is not for this node.
+    No = 0,
+    /// It is, without what is for those involved.
+    Part = 1,
+    /// An incident in which it is involved.
+    Full = 2,
+    /// An incident that it owns.
+    Own = 3,
 }
 
-impl Before {
-    fn of(document: &Document) -> Self {
-        Self { empty: document.is_empty(), proofs: names(document) }
+impl Ours {
+    fn of(fold: &Fold, class: Class, us: &MemberId) -> Self {
+        match class {
+            Class::Incident if fold.owner == *us => Self::Own,
+            Class::Incident if fold.audience.involved.contains(us) => Self::Full,
+            _ if fold.audience.entitled(us) => Self::Part,
+            _ => Self::No,
+        }
     }
 }
 
@@ -217,17 +229,17 @@ impl Tx<'_> {
             // Asked for before its contents were dropped.
             return Ok(0);
         }
-        let before = Before::of(&document);
+        let (proofs, mut begun) = (names(&document), None);
         self.touch(doc);
         for (envelope, arrival) in &new {
             #[cfg(any(debug_assertions, feature = "planted-faults"))]
             crate::planted::store(envelope);
-            self.add(envelope, &mut document, Some(*arrival))?;
+            begun = begun.or(self.add(envelope, &mut document, Some(*arrival))?);
         }
         if self.reader().holds_back_of(doc)? {
             new.iter().try_for_each(|(envelope, _)| self.let_go(&envelope.id()))?;
         }
-        self.keep_changed(doc, document, &before)?;
+        self.keep_changed(doc, document, &proofs, begun)?;
         Ok(new.len())
     }
 
@@ -296,19 +308,19 @@ impl Tx<'_> {
         mut document: Document,
         arrival: Option<Arrival>,
     ) -> Result<(), WriteError> {
-        let (doc, before) = (envelope.header().doc, Before::of(&document));
+        let (doc, proofs) = (envelope.header().doc, names(&document));
         self.touch(doc);
-        self.add(envelope, &mut document, arrival)?;
-        self.keep_changed(doc, document, &before)
+        let begun = self.add(envelope, &mut document, arrival)?;
+        self.keep_changed(doc, document, &proofs, begun)
     }
 
-    /// Stores an envelope, bytes as signed.
+    /// Stores an envelope, bytes as signed. Answers for one that begins its document whether that may ring.
     fn add(
         &mut self,
         envelope: &AdmittedEnvelope,
         document: &mut Document,
         arrival: Option<Arrival>,
-    ) -> Result<(), WriteError> {
+    ) -> Result<Option<Came>, WriteError> {
         let new = document
             .insert(envelope.clone())
             .map_err(|_| WriteError::Broken("an envelope came before its parents".into()))?;
@@ -316,30 +328,36 @@ impl Tx<'_> {
             return Err(WriteError::Broken("an envelope was stored twice".into()));
         }
         self.failpoint("envelope")?;
-        self.keep_bytes(envelope, arrival)?;
-        if envelope.header().is_genesis() {
-            self.keep_arrival(envelope, arrival)?;
-        }
-        Ok(())
+        let begun = envelope.header().is_genesis();
+        let came = begun.then(|| self.came(envelope, arrival)).transpose()?;
+        self.keep_bytes(envelope, arrival, came)?;
+        Ok(came)
     }
 
-    /// Keeps what a document that has grown says.
-    fn keep_changed(&mut self, doc: DocId, document: Document, before: &Before) -> Result<(), WriteError> {
-        self.keep_proofs(&document, &before.proofs)?;
+    /// Keeps what a document that has grown says. `proofs` are those that were known of it, `begun` says how it came if
+    /// nothing of it was here.
+    fn keep_changed(
+        &mut self,
+        doc: DocId,
+        document: Document,
+        proofs: &[EnvelopeId],
+        begun: Option<Came>,
+    ) -> Result<(), WriteError> {
+        self.keep_proofs(&document, proofs)?;
         self.failpoint("derive")?;
-        self.bring_up_to_date(doc, &document, before.empty)?;
+        self.bring_up_to_date(doc, &document, begun)?;
         self.put_document(doc, document);
         Ok(())
     }
 
-    /// What hangs on a document that changed; `first` if nothing of it was here before this job.
+    /// What hangs on a document that changed; how it came if nothing of it was here before this job.
     pub(super) fn bring_up_to_date(
         &mut self,
         doc: DocId,
         document: &Document,
-        first: bool,
+        begun: Option<Came>,
     ) -> Result<(), WriteError> {
-        let audience = self.derive(doc, document, first)?;
+        let audience = self.derive(doc, document, begun)?;
         self.set_due(doc, document, &audience)?;
         self.failpoint("event")?;
         let what = match class_of(document) {
@@ -366,11 +384,13 @@ impl Tx<'_> {
         &mut self,
         envelope: &AdmittedEnvelope,
         arrival: Option<Arrival>,
+        came: Option<Came>,
     ) -> Result<(), WriteError> {
         let (db, header, now) = (self.db(), envelope.header(), self.now());
         let written = arrival.map_or(header.written_at.min(now), |arrival| now.since(arrival.age));
         db.prepare_cached(
-            "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms, came)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
         .execute(params![
             envelope.id().0,
@@ -378,7 +398,8 @@ impl Tx<'_> {
             header.author.0,
             envelope.bytes(),
             millis(now),
-            millis(written)
+            millis(written),
+            came.and_then(|came| came.kept(arrival))
         ])?;
         if !header.blobs.is_empty() {
             self.use_blobs(header)?;
@@ -389,11 +410,16 @@ impl Tx<'_> {
     /// Notes which blobs an envelope names, and which of them are not here.
     fn use_blobs(&self, header: &Header) -> Result<(), WriteError> {
         let db = self.db();
-        // A blob of this node's own making belongs to the document that names it first.
-        let mut own = db.prepare_cached("UPDATE blob SET doc = ?2 WHERE id = ?1 AND doc IS NULL")?;
+        // What came for this document says so itself. A blob of this node's own making belongs to the document that
+        // names it first.
+        let mut here = db.prepare_cached(
+            "UPDATE blob SET doc = ?2, class = ?3 WHERE id = ?1 AND (doc = ?2 OR doc IS NULL) AND class IS NULL
+                AND NOT EXISTS (SELECT 1 FROM blob_use WHERE blob = ?1 AND doc = ?2)",
+        )?;
         let mut used = db.prepare_cached(
             "INSERT OR IGNORE INTO blob_use (blob, doc, class)
-             SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM blob_gone WHERE blob = ?1 AND doc = ?2)",
+             SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM blob_gone WHERE blob = ?1 AND doc = ?2)
+                AND NOT EXISTS (SELECT 1 FROM blob WHERE id = ?1 AND doc = ?2 AND class IS NOT NULL)",
         )?;
         let mut missing = db.prepare_cached(
             "INSERT OR IGNORE INTO blob_missing (blob, doc, class)
@@ -401,51 +427,61 @@ impl Tx<'_> {
                 AND NOT EXISTS (SELECT 1 FROM blob_gone WHERE blob = ?1 AND doc = ?2)",
         )?;
         for blob in &header.blobs {
-            own.execute(params![blob.id.0, header.doc.0])?;
+            if here.execute(params![blob.id.0, header.doc.0, blob.class as u8])? > 0 {
+                continue;
+            }
             used.execute(params![blob.id.0, header.doc.0, blob.class as u8])?;
             missing.execute(params![blob.id.0, header.doc.0, blob.class as u8])?;
         }
         Ok(())
     }
 
-    /// Brings all that is derived from a document up to date; `first` as in [`Tx::bring_up_to_date`]. Answers with
+    /// Brings all that is derived from a document up to date; `begun` as in [`Tx::bring_up_to_date`]. Answers with
     /// who it is for.
     pub(super) fn derive(
         &mut self,
         doc: DocId,
         document: &Document,
-        first: bool,
+        begun: Option<Came>,
     ) -> Result<Audience, WriteError> {
         let rosters = self.shared().rosters();
         let Some(fold) = Fold::of(document, &rosters) else { return Ok(Audience::default()) };
-        let audience = &fold.audience;
+        let (audience, us) = (&fold.audience, self.shared().member);
         let class = class_of(document);
+        let ours = Ours::of(&fold, class, &us);
         let heads: Vec<u8> = document.heads().iter().flat_map(|head| head.0).collect();
         let db = self.db();
         db.prepare_cached(
-            "INSERT INTO document (id, class, fingerprint, heads, urgent) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (id) DO UPDATE SET fingerprint = ?3, heads = ?4",
+            "INSERT INTO document (id, class, fingerprint, heads, urgent, ours) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO UPDATE SET fingerprint = ?3, heads = ?4, ours = ?6",
         )?
-        .execute(params![doc.0, class as u8, document.fingerprint(), heads, is_urgent(document)])?;
+        .execute(params![
+            doc.0,
+            class as u8,
+            document.fingerprint(),
+            heads,
+            is_urgent(document),
+            ours as u8
+        ])?;
         let mut member = db.prepare_cached(
             "INSERT INTO audience (doc, member, full) VALUES (?1, ?2, ?3)
              ON CONFLICT DO UPDATE SET full = 1 WHERE excluded.full AND NOT full",
         )?;
-        for id in audience.members() {
+        let others = || audience.members().filter(|id| *id != us);
+        for id in others() {
             let full = class == Class::Incident && audience.involved.contains(&id);
             member.execute(params![doc.0, id.0, full])?;
         }
         drop(member);
-        self.drop_digests(&doc, audience.members())?;
+        self.drop_digests(&doc, others())?;
         if document.proofs().next().is_some() || document.retired().is_some() {
             self.narrow_audience(doc, audience)?;
         }
         if document.retired().is_some() {
-            let ours = audience.entitled(&self.shared().member);
-            self.note_retired(doc, ours)?;
+            self.note_retired(doc, ours != Ours::No)?;
         }
         match class {
-            Class::Incident => self.derive_incident(doc, document, &fold, first)?,
+            Class::Incident => self.derive_incident(doc, document, &fold, ours, begun)?,
             Class::Summary => self.derive_figures(document, &rosters)?,
             Class::Notice => self.derive_notice(doc, document, &fold)?,
         }
@@ -514,7 +550,15 @@ impl Reader<'_> {
         Ok((!document.is_empty()).then_some(document))
     }
 
-    /// Who may hold a document, ascending.
+    /// True if a document is for this node, or was when its contents were dropped.
+    fn is_ours(&self, doc: DocId) -> Result<bool, WriteError> {
+        Ok(self
+            .db()
+            .prepare_cached("SELECT 1 FROM document WHERE id = ?1 AND ours > 0")?
+            .exists(params![doc.0])?)
+    }
+
+    /// Who may hold a document, this node among them.
     pub(super) fn may_hold(&self, doc: DocId) -> Result<Vec<MemberId>, WriteError> {
         // Each member in turn, one step through the key for each.
         let mut select = self.db().prepare_cached(
@@ -526,8 +570,9 @@ impl Reader<'_> {
              SELECT audience.member FROM known
              CROSS JOIN audience ON audience.member = known.member AND audience.doc = ?1",
         )?;
-        let rows = select.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let others = select.query_map(params![doc.0], |row| row.get(0).map(MemberId))?;
+        let us = self.is_ours(doc)?.then(|| Ok(self.member()));
+        Ok(others.chain(us).collect::<Result<_, _>>()?)
     }
 
     /// True if this envelope is in the log.

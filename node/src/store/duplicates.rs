@@ -162,11 +162,9 @@ impl Reader<'_> {
                 UNION SELECT doc FROM (SELECT doc FROM incident WHERE opened_ms BETWEEN ?2 AND ?3
                     ORDER BY opened_ms LIMIT ?8)
              ) AS near CROSS JOIN incident ON incident.doc = near.doc
-             JOIN audience AS part ON part.doc = incident.doc AND part.member = ?9 AND part.full
-             LEFT JOIN arrival ON arrival.doc = incident.doc
-             WHERE incident.doc <> ?10 AND incident.lat BETWEEN ?4 AND ?5 AND incident.lon BETWEEN ?6 AND ?7
+             WHERE incident.doc <> ?9 AND ours >= 2 AND incident.lat BETWEEN ?4 AND ?5 AND incident.lon BETWEEN ?6 AND ?7
                 AND NOT retired AND NOT {HIDDEN}
-             ORDER BY abs(opened_ms - ?2), incident.doc LIMIT ?11"
+             ORDER BY abs(opened_ms - ?2), incident.doc LIMIT ?10"
         );
         let values = params![
             millis(row.opened.since(within)),
@@ -177,7 +175,6 @@ impl Reader<'_> {
             lon - wide,
             lon + wide,
             limit(DUPLICATES_LOOKED_AT_MAX),
-            self.member().0,
             row.doc.0,
             limit(DUPLICATES_OFFERED_MAX * 4),
         ];
@@ -193,12 +190,12 @@ impl Reader<'_> {
     /// The same alert at other nodes.
     fn with_nonce_of(&self, doc: DocId) -> Result<Vec<IncidentRow>, WriteError> {
         let sql = format!(
-            "SELECT {COLUMNS} {FROM} JOIN audience AS part ON part.doc = incident.doc AND part.full
+            "SELECT {COLUMNS} {FROM}
              WHERE incident.nonce = (SELECT nonce FROM incident WHERE doc = ?1) AND incident.doc <> ?1
-                AND part.member = ?2 AND NOT retired AND NOT {HIDDEN}
-             ORDER BY incident.doc LIMIT ?3"
+                AND ours >= 2 AND NOT retired AND NOT {HIDDEN}
+             ORDER BY incident.doc LIMIT ?2"
         );
-        self.incidents(&sql, params![doc.0, self.member().0, limit(DUPLICATES_OFFERED_MAX)])
+        self.incidents(&sql, params![doc.0, limit(DUPLICATES_OFFERED_MAX)])
     }
 
     /// True if two incidents were opened by the same alert.

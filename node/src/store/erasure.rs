@@ -28,9 +28,12 @@ impl Tx<'_> {
     /// that the owner released are for everybody who holds the document.
     pub(super) fn heed_blobs(&mut self, doc: DocId, fold: &Fold) -> Result<(), WriteError> {
         for blob in &fold.released {
-            for table in ["blob_use", "blob_missing"] {
-                let sql = format!("UPDATE {table} SET class = ?3 WHERE blob = ?1 AND doc = ?2");
-                self.db().prepare_cached(&sql)?.execute(params![blob.0, doc.0, BlobClass::Shared as u8])?;
+            for sql in [
+                "UPDATE blob SET class = ?3 WHERE id = ?1 AND doc = ?2 AND class IS NOT NULL",
+                "UPDATE blob_use SET class = ?3 WHERE blob = ?1 AND doc = ?2",
+                "UPDATE blob_missing SET class = ?3 WHERE blob = ?1 AND doc = ?2",
+            ] {
+                self.db().prepare_cached(sql)?.execute(params![blob.0, doc.0, BlobClass::Shared as u8])?;
             }
         }
         for blob in fold.redacted.keys() {

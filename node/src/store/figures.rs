@@ -186,7 +186,7 @@ impl Reader<'_> {
     pub fn own_counts(&self, measure: Measure) -> Result<BTreeMap<(String, u32, u16), u64>, WriteError> {
         let sql = counts_sql(if measure == Measure::Closed { "closed_period" } else { "period" });
         let mut select = self.db().prepare_cached(&sql)?;
-        let rows = select.query_map(params![self.shared().member.0], |row| {
+        let rows = select.query_map([], |row| {
             let count: i64 = row.get(3)?;
             Ok(((row.get(0)?, row.get(1)?, row.get(2)?), u64::try_from(count).unwrap_or_default()))
         })?;
@@ -216,10 +216,10 @@ impl Reader<'_> {
     }
 }
 
-/// Incidents of an owner by code, the month in this column, and kind.
+/// Own incidents by code, the month in this column, and kind.
 pub(super) fn counts_sql(column: &str) -> String {
     format!(
-        "SELECT code, {column}, kind, count(*) FROM incident WHERE owner = ?1 AND {column} IS NOT NULL GROUP BY 1, 2, 3"
+        "SELECT code, {column}, kind, count(*) FROM incident WHERE ours = 3 AND {column} IS NOT NULL GROUP BY 1, 2, 3"
     )
 }
 

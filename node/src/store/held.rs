@@ -92,7 +92,7 @@ impl Tx<'_> {
         let recent: u32 = self
             .db()
             .prepare_cached(
-                "SELECT (SELECT count(*) FROM arrival WHERE peer = ?1 AND received_ms > ?2 AND NOT late AND NOT bulk)
+                "SELECT (SELECT count(*) FROM envelope WHERE author = ?1 AND received_ms > ?2 AND came = 0)
                     + (SELECT count(*) FROM held_incident WHERE author = ?1 AND received_ms > ?2 AND NOT late AND NOT bulk)",
             )?
             .query_row(params![header.author.0, hour_ago], |row| row.get(0))?;

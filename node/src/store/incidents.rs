@@ -11,6 +11,8 @@ use protocol::operation::{ContributionKind, Operation, Outcome, Point, Source, S
 use rusqlite::{OptionalExtension as _, Row, params};
 
 use crate::store::WriteError;
+use crate::store::arrivals::Came;
+use crate::store::documents::Ours;
 use crate::store::duplicates::{HIDDEN, hidden};
 use crate::store::limits::INCIDENTS_ANSWER_MAX;
 use crate::store::people::millis;
@@ -107,13 +109,13 @@ impl IncidentRow {
 pub(super) const COLUMNS: &str = concat!(
     "incident.doc, envelope, kind, urgency, code, cell, lat, lon, exact, source, opened_ms, author,
     owner, answering, offered_to, step, outcome, claimed, touched, saw_it_too, crews, words, changed_ms,
-    coalesce(arrival.late, 0), coalesce(arrival.bulk, 0),
+    late, bulk,
     (SELECT count(*) FROM alert WHERE alert.doc = incident.doc), place_words, asked, retired, ",
     hidden!()
 );
 /// How many of them: the place of one more.
 const COLUMNS_COUNT: usize = 30;
-pub(super) const FROM: &str = "FROM incident LEFT JOIN arrival ON arrival.doc = incident.doc";
+pub(super) const FROM: &str = "FROM incident";
 
 impl Tx<'_> {
     pub(super) fn derive_incident(
@@ -121,7 +123,8 @@ impl Tx<'_> {
         doc: DocId,
         document: &Document,
         fold: &Fold,
-        first: bool,
+        ours: Ours,
+        begun: Option<Came>,
     ) -> Result<(), WriteError> {
         let Some(genesis) = document.genesis() else { return Ok(()) };
         let Operation::Open(open) = genesis.operation() else { return Ok(()) };
@@ -134,15 +137,20 @@ impl Tx<'_> {
         let takes_over = fold.authority.filter(|_| accepted);
         let closed_at = closed_at(document, fold);
         let closed_period = closed_at.map(|at| calendar.period(at));
-        let changed = if first { millis(self.now()) } else { self.reader().changed(doc)? };
+        let (came, changed) = match begun {
+            Some(came) => (came, millis(self.now())),
+            None => (self.reader().how_it_came(doc, &genesis.id())?, self.reader().changed(doc)?),
+        };
         self.db()
             .prepare_cached(
                 "INSERT OR REPLACE INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact,
                     source, opened_ms, period, day, author, owner, answering, offered_to, accepted, step,
                     outcome, closed_period, claimed, touched, saw_it_too, crews, words, changed_ms, takes_over,
-                    place_words, nonce, asked, closed_ms, retired, takeover_to, took_over, unconfirmed)
+                    place_words, nonce, asked, closed_ms, retired, takeover_to, took_over, unconfirmed,
+                    late, bulk, ours)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-                    ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36)",
+                    ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36,
+                    ?37, ?38, ?39)",
             )?
             .execute(params![
                 doc.0,
@@ -181,8 +189,11 @@ impl Tx<'_> {
                 taken_over_to(fold).map(|member| member.0),
                 took_over(document, us),
                 u32::try_from(fold.unconfirmed.len()).unwrap_or(u32::MAX),
+                came == Came::Late,
+                came == Came::PastShare,
+                ours as u8,
             ])?;
-        self.derive_merges(doc, fold, first)?;
+        self.derive_merges(doc, fold, begun.is_some())?;
         self.heed_blobs(doc, fold)
     }
 }
@@ -339,13 +350,13 @@ impl Reader<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Whether a referral to this node waits for its answer, and whether the last of them came in time.
     /// When something of a document was last stored here.
     fn changed(&self, doc: DocId) -> Result<i64, WriteError> {
         let mut select = self.db().prepare_cached("SELECT max(received_ms) FROM envelope WHERE doc = ?1")?;
         Ok(select.query_row(params![doc.0], |row| row.get(0))?)
     }
 
+    /// Whether a referral to this node waits for its answer, and whether the last of them came in time.
     fn asked(&self, doc: DocId, fold: &Fold) -> Result<Asked, WriteError> {
         let us = self.member();
         let waits = fold.referrals.iter().filter(|(_, to)| to.to == Some(us) && to.answer.is_none());
@@ -432,8 +443,7 @@ fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
 impl Reader<'_> {
     /// True if this node sees an incident in full: it owns it, is involved, invited or offered it.
     pub fn is_involved(&self, doc: DocId) -> Result<bool, WriteError> {
-        let mut select =
-            self.db().prepare_cached("SELECT 1 FROM audience WHERE doc = ?1 AND member = ?2 AND full")?;
-        Ok(select.exists(params![doc.0, self.shared().member.0])?)
+        let mut select = self.db().prepare_cached("SELECT 1 FROM incident WHERE doc = ?1 AND ours >= 2")?;
+        Ok(select.exists(params![doc.0])?)
     }
 }

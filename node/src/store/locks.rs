@@ -125,9 +125,9 @@ impl Tx<'_> {
     /// Locks every document that is here and that somebody else may hold too.
     fn lock_all(&mut self, lock: Lock) -> Result<(), WriteError> {
         self.db().execute(
-            "INSERT INTO lock (doc, why) SELECT DISTINCT doc, ?1 FROM audience WHERE member <> ?2
+            "INSERT INTO lock (doc, why) SELECT DISTINCT doc, ?1 FROM audience WHERE true
              ON CONFLICT (doc) DO UPDATE SET why = max(why, ?1)",
-            params![lock as u8, self.member().0],
+            params![lock as u8],
         )?;
         self.shared().gravest.raise(lock);
         Ok(())
@@ -146,9 +146,9 @@ impl Tx<'_> {
         self.db()
             .prepare_cached(
                 "DELETE FROM lock WHERE why = ?2 AND doc IN (SELECT theirs.doc FROM audience AS theirs
-                 JOIN audience AS ours ON ours.doc = theirs.doc AND ours.member = ?3 WHERE theirs.member = ?1)",
+                 JOIN document ON document.id = theirs.doc AND document.ours > 0 WHERE theirs.member = ?1)",
             )?
-            .execute(params![peer.0, Lock::Restored as u8, self.member().0])?;
+            .execute(params![peer.0, Lock::Restored as u8])?;
         Ok(())
     }
 }

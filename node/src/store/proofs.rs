@@ -25,7 +25,7 @@ impl Tx<'_> {
         let new = document.add_proof(proof.clone());
         if new {
             self.keep_proofs(&document, &known)?;
-            self.bring_up_to_date(doc, &document, false)?;
+            self.bring_up_to_date(doc, &document, None)?;
         }
         self.put_document(doc, document);
         Ok(new)

@@ -21,13 +21,10 @@ pub enum IncidentQuery {
 }
 
 /// As [`IncidentRow::rings`], for the order of the queue.
-const RINGS: &str = "(outcome IS NULL AND urgency >= 3 AND NOT coalesce(arrival.bulk, 0)
-    AND (asked = 2 OR (step = 0 AND NOT touched AND NOT coalesce(arrival.late, 0))))";
+const RINGS: &str = "(outcome IS NULL AND urgency >= 3 AND NOT bulk
+    AND (asked = 2 OR (step = 0 AND NOT touched AND NOT late)))";
 /// Of the open ones.
 const OPEN_ORDER: &str = "urgency DESC, opened_ms";
-/// Those that this node sees in full, by incident and not by audience, because nearly all are its own.
-const OWN: &str = "CROSS JOIN audience AS part ON part.member = ?1 AND part.doc = incident.doc AND part.full
-    LEFT JOIN arrival ON arrival.doc = incident.doc";
 
 impl Reader<'_> {
     /// The desk's incidents: this node owns them, is offered them or is involved. What rings comes
@@ -47,7 +44,7 @@ impl Reader<'_> {
 
     fn of_queue(&self, sql: &str, most: usize) -> Result<Vec<IncidentRow>, WriteError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        self.incidents(sql, params![self.member().0, most])
+        self.incidents(sql, params![most])
     }
 }
 
@@ -55,17 +52,17 @@ impl Reader<'_> {
 pub(super) fn open_sql() -> String {
     format!(
         "SELECT {COLUMNS} FROM (
-             SELECT incident.doc AS id FROM incident {OWN}
-             WHERE outcome IS NULL AND NOT {HIDDEN} ORDER BY {RINGS} DESC, {OPEN_ORDER} LIMIT ?2)
-         CROSS JOIN incident ON incident.doc = id LEFT JOIN arrival ON arrival.doc = incident.doc
+             SELECT incident.doc AS id FROM incident
+             WHERE outcome IS NULL AND ours >= 2 AND NOT {HIDDEN} ORDER BY {RINGS} DESC, {OPEN_ORDER} LIMIT ?1)
+         CROSS JOIN incident ON incident.doc = id
          ORDER BY {RINGS} DESC, {OPEN_ORDER}"
     )
 }
 
 pub(super) fn closed_sql() -> String {
     format!(
-        "SELECT {COLUMNS} FROM incident {OWN}
-         WHERE outcome IS NOT NULL AND NOT {HIDDEN} ORDER BY opened_ms DESC LIMIT ?2"
+        "SELECT {COLUMNS} FROM incident
+         WHERE outcome IS NOT NULL AND ours >= 2 AND NOT {HIDDEN} ORDER BY opened_ms DESC LIMIT ?1"
     )
 }
 

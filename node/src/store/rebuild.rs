@@ -49,7 +49,7 @@ impl Tx<'_> {
         let docs = self.reader().all_documents(skip, count)?;
         for doc in &docs {
             if let Some(document) = self.reader().document(*doc)? {
-                self.derive(*doc, &document, false)?;
+                self.derive(*doc, &document, None)?;
             }
         }
         Ok(docs.len())

@@ -1,6 +1,6 @@
 //! Which closed incidents of this node have been kept for as long as they are to be.
 
-use protocol::ids::{DocId, MemberId, Millis};
+use protocol::ids::{DocId, Millis};
 use rusqlite::params;
 
 use crate::store::WriteError;
@@ -20,17 +20,16 @@ impl Reader<'_> {
         after: Option<RetireCursor>,
     ) -> Result<Vec<RetireCursor>, WriteError> {
         let (after_ms, after_doc) = after.unwrap_or((Millis(0), DocId([0; 32])));
-        let MemberId(us) = self.member();
         let mut select = self.db().prepare_cached(
             "SELECT closed_ms, doc FROM incident
-             WHERE owner = ?1 AND closed_ms IS NOT NULL AND NOT retired AND closed_ms < ?2
-                AND (closed_ms, doc) > (?3, ?4)
+             WHERE ours = 3 AND closed_ms IS NOT NULL AND NOT retired AND closed_ms < ?1
+                AND (closed_ms, doc) > (?2, ?3)
                 AND NOT EXISTS (SELECT 1 FROM lock WHERE lock.doc = incident.doc)
-             ORDER BY closed_ms, doc LIMIT ?5",
+             ORDER BY closed_ms, doc LIMIT ?4",
         )?;
         let limit = i64::try_from(RETIRED_AT_ONCE).expect("a small limit");
         let rows =
-            select.query_map(params![us, millis(before), millis(after_ms), after_doc.0, limit], |row| {
+            select.query_map(params![millis(before), millis(after_ms), after_doc.0, limit], |row| {
                 let closed: i64 = row.get(0)?;
                 Ok((Millis(u64::try_from(closed).unwrap_or_default()), DocId(row.get(1)?)))
             })?;
@@ -40,8 +39,8 @@ impl Reader<'_> {
     /// True if this one is ours and closed since before an instant.
     pub fn is_to_retire(&self, doc: DocId, before: Millis) -> Result<bool, WriteError> {
         let mut select = self.db().prepare_cached(
-            "SELECT 1 FROM incident WHERE doc = ?1 AND owner = ?3 AND closed_ms < ?2 AND NOT retired",
+            "SELECT 1 FROM incident WHERE doc = ?1 AND ours = 3 AND closed_ms < ?2 AND NOT retired",
         )?;
-        Ok(select.exists(params![doc.0, millis(before), self.member().0])?)
+        Ok(select.exists(params![doc.0, millis(before)])?)
     }
 }

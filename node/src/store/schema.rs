@@ -1,7 +1,8 @@
 //! The tables, as numbered steps that only go forward. What is derived from the log can be dropped
 //! and built again; the rest is the log itself and what only this node knows.
 
-use rusqlite::Connection;
+use protocol::ids::MemberId;
+use rusqlite::{Connection, params};
 
 use crate::store::OpenError;
 
@@ -22,6 +23,7 @@ const NODE_STEPS: &[&str] = &[
     include_str!("schema/node_0013.sql"),
     include_str!("schema/node_0014.sql"),
     include_str!("schema/node_0015.sql"),
+    include_str!("schema/node_0016.sql"),
 ];
 /// Steps of `keys.db`.
 const KEYS_STEPS: &[&str] = &[include_str!("schema/keys_0001.sql")];
@@ -43,6 +45,26 @@ pub(super) const DERIVED: &[(&str, Option<&str>)] = &[
 /// Brings `node.db` to the newest step.
 pub(super) fn migrate_node(db: &mut Connection) -> Result<(), OpenError> {
     migrate(db, NODE_STEPS)
+}
+
+/// Turns the rows by which older releases noted what is for this node itself into the numbers of step 16.
+pub(super) fn number_what_is_ours(db: &mut Connection, us: MemberId) -> Result<(), OpenError> {
+    let noted = "SELECT 1 FROM audience WHERE member = ?1";
+    if !db.prepare(noted)?.exists(params![us.0])? {
+        return Ok(());
+    }
+    let tx = db.transaction()?;
+    for step in [
+        "UPDATE document SET ours = 1 + full FROM audience WHERE member = ?1 AND audience.doc = document.id",
+        "UPDATE incident SET ours = iif(owner = ?1, 3, 1 + full) FROM audience
+         WHERE member = ?1 AND audience.doc = incident.doc",
+        "UPDATE document SET ours = 3 FROM incident WHERE incident.doc = document.id AND owner = ?1 AND document.ours > 0",
+        "DELETE FROM audience WHERE member = ?1",
+    ] {
+        tx.execute(step, params![us.0])?;
+    }
+    tx.commit()?;
+    Ok(())
 }
 
 /// Brings `keys.db` to the newest step.
@@ -116,13 +138,54 @@ mod tests {
         assert_eq!(read(due), ["D3", "D2", "D1"]);
         let audience = read("SELECT hex(member) || hex(doc) || full FROM audience");
         assert_eq!(audience, ["F1D11", "F1D20", "F2D10"]);
-        assert_eq!(
-            read("SELECT hex(doc) FROM arrival ORDER BY doc"),
-            ["D2", "D3"],
-            "of what there is to say"
-        );
+        // Of what was raised here in time there is nothing to say; what has no envelope any more counts no more.
+        let came = read("SELECT number || ' ' || ifnull(came, '-') FROM envelope ORDER BY number");
+        assert_eq!(came, ["1 -", "2 1", "3 -"]);
         let twice = "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms)
                      VALUES (x'0a', x'd1', x'aa', x'01', 40, 39)";
         assert!(db.execute(twice, []).is_err(), "an envelope is stored once");
+    }
+
+    #[test]
+    fn what_is_ours_how_it_came_and_whose_blobs_are_here_is_kept_of_an_older_store() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, &NODE_STEPS[..15]).unwrap();
+        // Owned, seen in full, in part, and not at all; the last two documents are no incidents.
+        db.execute_batch(
+            "INSERT INTO document (id, class, fingerprint, heads, urgent) VALUES
+                 (x'd1', 1, x'00', x'00', 1), (x'd2', 1, x'00', x'00', 1), (x'd3', 1, x'00', x'00', 1),
+                 (x'd4', 1, x'00', x'00', 1), (x'd5', 2, x'00', x'00', 1), (x'd6', 3, x'00', x'00', 1);
+             INSERT INTO incident (doc, envelope, kind, urgency, code, cell, exact, source, opened_ms, period, day, author,
+                 owner, answering, step, touched, saw_it_too, crews, changed_ms)
+             SELECT id, id, 1, 1, 'CL-13130', 1, 0, 1, 1, 1, 1, x'bb',
+                 iif(id = x'd1', zeroblob(32), x'bb'), x'bb', 0, 0, 0, 0, 1 FROM document WHERE class = 1;
+             INSERT INTO audience (doc, member, full) VALUES (x'd1', zeroblob(32), 1), (x'd2', zeroblob(32), 1),
+                 (x'd3', zeroblob(32), 0), (x'd5', zeroblob(32), 0), (x'd1', x'bb', 1), (x'd6', x'bb', 0);
+             INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES
+                 (x'd1', x'bb', 1, 1, 0), (x'd2', x'bb', 1, 0, 1), (x'd3', x'bb', 1, 0, 0);
+             INSERT INTO envelope (number, id, doc, author, bytes, received_ms, written_ms) VALUES
+                 (1, x'01', x'd1', x'bb', x'00', 1, 1), (2, x'02', x'd1', x'bb', x'00', 1, 1),
+                 (3, x'03', x'd2', x'bb', x'00', 1, 1), (4, x'04', x'd3', x'bb', x'00', 1, 1);
+             INSERT INTO blob (id, bytes, doc, key) VALUES (x'b1', 1, x'd1', x'00'), (x'b2', 1, x'd2', x'00');
+             INSERT INTO blob_use (blob, doc, class) VALUES (x'b1', x'd1', 1), (x'b1', x'd2', 2), (x'b3', x'd3', 1);",
+        )
+        .unwrap();
+        migrate_node(&mut db).unwrap();
+        for _ in 0..2 {
+            number_what_is_ours(&mut db, MemberId([0; 32])).unwrap();
+            let read = |sql: &str| -> Vec<String> {
+                let mut select = db.prepare(sql).unwrap();
+                select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+            };
+            let documents = read("SELECT hex(id) || ours FROM document ORDER BY id");
+            assert_eq!(documents, ["D13", "D22", "D31", "D40", "D51", "D60"]);
+            let incidents = read("SELECT hex(doc) || ours || late || bulk FROM incident ORDER BY doc");
+            assert_eq!(incidents, ["D1310", "D2201", "D3100", "D4000"]);
+            assert_eq!(read("SELECT hex(member) || hex(doc) || full FROM audience"), ["BBD11", "BBD60"]);
+            let came = read("SELECT number || ifnull(came, '-') FROM envelope ORDER BY number");
+            assert_eq!(came, ["11", "2-", "32", "40"]);
+            assert_eq!(read("SELECT hex(id) || ifnull(class, '-') FROM blob ORDER BY id"), ["B11", "B2-"]);
+            assert_eq!(read("SELECT hex(blob) || hex(doc) || class FROM blob_use"), ["B1D22", "B3D31"]);
+        }
     }
 }

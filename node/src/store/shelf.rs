@@ -60,12 +60,12 @@ impl Reader<'_> {
     pub fn missing_blobs(&self, limit: usize) -> Result<Vec<(DocId, BlobRef)>, WriteError> {
         let mut select = self.db().prepare_cached(
             "SELECT doc, blob, class FROM blob_missing AS missing
-             WHERE EXISTS (SELECT 1 FROM audience AS part WHERE part.doc = missing.doc AND part.member = ?1
-                AND (part.full OR class = ?2))
-             LIMIT ?3",
+             WHERE EXISTS (SELECT 1 FROM document WHERE document.id = missing.doc
+                AND (ours >= 2 OR (ours = 1 AND missing.class = ?1)))
+             LIMIT ?2",
         )?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values = params![self.shared().member.0, BlobClass::Shared as u8, limit];
+        let values = params![BlobClass::Shared as u8, limit];
         let rows = select.query_map(values, |row| {
             let class: u8 = row.get(2)?;
             let shared = class == BlobClass::Shared as u8;

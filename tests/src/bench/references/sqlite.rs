@@ -80,12 +80,12 @@ fn envelope(
 ) -> rusqlite::Result<u32> {
     let [us, peer] = members;
     db.prepare_cached(
-        "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms) VALUES (?1, ?2, ?3, ?4, 1, 1)",
+        "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms, came) VALUES (?1, ?2, ?3, ?4, 1, 1, ?5)",
     )?
-    .execute(params![id, doc, us, [0_u8; ENVELOPE_BYTES]])?;
+    .execute(params![id, doc, us, [0_u8; ENVELOPE_BYTES], (place == 0).then_some(0)])?;
     db.prepare_cached("INSERT INTO event (what, doc) VALUES ('incident', ?1)")?.execute(params![doc])?;
     db.prepare_cached(
-        "INSERT INTO document (id, class, fingerprint, heads, urgent) VALUES (?1, 1, ?2, ?2, 1)
+        "INSERT INTO document (id, class, fingerprint, heads, urgent, ours) VALUES (?1, 1, ?2, ?2, 1, 2)
          ON CONFLICT (id) DO UPDATE SET fingerprint = ?2, heads = ?2",
     )?
     .execute(params![doc, id])?;
@@ -94,21 +94,17 @@ fn envelope(
             .execute(params![doc, id, place])?;
         return Ok(4);
     }
-    db.prepare_cached("INSERT INTO arrival (doc, peer, received_ms, late, bulk) VALUES (?1, ?2, 1, 0, 0)")?
-        .execute(params![doc, us])?;
     db.prepare_cached(
         "INSERT INTO incident (doc, envelope, kind, urgency, code, cell, lat, lon, exact, source, opened_ms, period,
-         day, author, owner, answering, step, touched, saw_it_too, crews, changed_ms)
-         VALUES (?1, ?2, 4, 1, 'CL-13130', 7, -33.5, -70.6, 0, 1, ?3, 1, 1, ?4, ?4, ?4, 0, 0, 0, 0, 1)",
+         day, author, owner, answering, step, touched, saw_it_too, crews, changed_ms, ours)
+         VALUES (?1, ?2, 4, 1, 'CL-13130', 7, -33.5, -70.6, 0, 1, ?3, 1, 1, ?4, ?4, ?4, 0, 0, 0, 0, 1, 2)",
     )?
     .execute(params![doc, id, i64::from(u32::from_be_bytes([0, id[0], id[1], id[2]])), us])?;
-    for member in [us, peer] {
-        db.prepare_cached("INSERT INTO audience (doc, member, full) VALUES (?1, ?2, 1)")?
-            .execute(params![doc, member])?;
-    }
+    db.prepare_cached("INSERT INTO audience (doc, member, full) VALUES (?1, ?2, 1)")?
+        .execute(params![doc, peer])?;
     db.prepare_cached("INSERT INTO due (peer, doc, since_ms, urgent) VALUES (?1, ?2, 1, 1)")?
         .execute(params![peer, doc])?;
-    Ok(8)
+    Ok(6)
 }
 
 fn open(folder: &std::path::Path) -> anyhow::Result<Connection> {
