@@ -62,7 +62,7 @@ pub async fn run(report: &mut Report, kept: &Kept, sizes: &[usize], runs: usize)
 }
 
 async fn once(folder: &Path, size: usize) -> anyhow::Result<Figures> {
-    let mut two = Two::in_folder(folder).await?;
+    let mut two = Two::in_folder(folder, Wires::Relayed).await?;
     two.cluster.restart(SAN_JOAQUIN).await;
     two.proven(size).await?;
     two.send_away().await?;

@@ -33,14 +33,14 @@ pub struct Two {
 pub struct Returned {
     /// ms from the connection until the last of what was missing was stored.
     pub stored_ms: f64,
-    /// Bytes on the wire until then, both ways, handshake included.
+    /// Bytes on the wire until then, both ways, handshake included; 0 without relays.
     pub bytes: f64,
 }
 
 impl Two {
-    /// The pair in this folder, the first one started, the other one away.
-    pub async fn in_folder(folder: &Path) -> anyhow::Result<Two> {
-        let mut cluster = laid::found(folder, Held::ByBoth, Wires::Relayed).await;
+    /// The pair in this folder, the first one started, the other one away. Without relays no bytes are counted.
+    pub async fn in_folder(folder: &Path, wires: Wires) -> anyhow::Result<Two> {
+        let mut cluster = laid::found(folder, Held::ByBoth, wires).await;
         cluster.restart(SAN_MIGUEL).await;
         let operator = cluster[SAN_MIGUEL].operator().await;
         Ok(Two { cluster, operator, ended_ms: 0 })
