@@ -233,8 +233,7 @@ impl Store {
         let pages_max = pages_max.or_else(pages_max_given);
         let blobs = folder.join("blobs");
         make_folders(&[&folder, &blobs])?;
-        let mut pair = connect_writer(&folder)?;
-        schema::number_what_is_ours(&mut pair.db, hand.member)?;
+        let mut pair = connect_writer(&folder, hand.member)?;
         let beside = Beside::start(&folder, &mut pair.db)?;
         pages_max.map(|most| pair.db.pragma_update(None, "max_page_count", most)).transpose()?;
         let keys = keys::Keys::new(&pair.keys);

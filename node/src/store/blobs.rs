@@ -116,17 +116,22 @@ impl Tx<'_> {
     /// belongs to the document of the envelope that names it in the same job. What that document says is
     /// to be erased is not kept.
     pub fn keep_blob(&mut self, blob: &StagedBlob, doc: Option<DocId>) -> Result<(), WriteError> {
-        let gone = doc.map_or(Ok(false), |doc| self.is_gone(doc, blob.id))?;
-        if gone || self.reader().has_blob(&blob.id)? {
+        if doc.map_or(Ok(false), |doc| self.is_gone(doc, blob.id))? {
+            return Ok(());
+        }
+        let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
+        let new = self
+            .db()
+            .prepare_cached(
+                "INSERT OR IGNORE INTO blob (id, bytes, sealed, doc, key) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![blob.id.0, bytes, blob.sealed, doc.map(|doc| doc.0), blob.key.name])?;
+        if new == 0 {
             return Ok(());
         }
         if !blob.key.stored {
             self.keys().add_blob(&blob.key.name, &blob.key.key)?;
         }
-        let bytes = i64::try_from(blob.bytes).unwrap_or(i64::MAX);
-        self.db()
-            .prepare_cached("INSERT INTO blob (id, bytes, sealed, doc, key) VALUES (?1, ?2, ?3, ?4, ?5)")?
-            .execute(params![blob.id.0, bytes, blob.sealed, doc.map(|doc| doc.0), blob.key.name])?;
         self.db().prepare_cached("DELETE FROM blob_missing WHERE blob = ?1")?.execute(params![blob.id.0])?;
         Ok(())
     }

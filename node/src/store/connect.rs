@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use protocol::ids::MemberId;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
@@ -40,11 +41,12 @@ pub(super) fn wait_for_others(tries: i32) -> bool {
     u64::try_from(tries).is_ok_and(|tries| tries * BUSY_TRY_MS < BUSY_MS_MAX)
 }
 
-/// The writer's connections, at the newest step.
-pub(super) fn connect_writer(folder: &Path) -> Result<Pair, OpenError> {
+/// The writer's connections, at the newest step, at this member's node.
+pub(super) fn connect_writer(folder: &Path, us: MemberId) -> Result<Pair, OpenError> {
     let mut pair = connect(folder)?;
     pair.db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     schema::migrate_node(&mut pair.db)?;
+    schema::number_what_is_ours(&mut pair.db, us)?;
     schema::migrate_keys(&mut pair.keys)?;
     Ok(pair)
 }

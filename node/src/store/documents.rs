@@ -145,8 +145,8 @@ impl Ours {
         match class {
             Class::Incident if fold.owner == *us => Self::Own,
             Class::Incident if fold.audience.involved.contains(us) => Self::Full,
-            _ if fold.audience.entitled(us) => Self::Part,
-            _ => Self::No,
+            Class::Incident | Class::Notice | Class::Summary if fold.audience.entitled(us) => Self::Part,
+            Class::Incident | Class::Notice | Class::Summary => Self::No,
         }
     }
 }

@@ -8,6 +8,10 @@ pub const GROUP_JOBS_MAX: usize = 128;
 pub const GROUP_MS_MAX: u64 = 10;
 /// The same for a commit that holds bulk, while alerts come, in ms: so long the next one waits for it.
 pub const BULK_GROUP_MS_MAX: u64 = 3;
+/// Jobs in a commit of bulk alone from which on it is taken to be one of a stream of them.
+pub const BULK_STREAM_JOBS: usize = 4;
+/// How long the next commit of such a stream gathers, in ms: an alert or a commit's fill of jobs ends it.
+pub const BULK_GATHERED_MS: u64 = 5;
 /// For how long after an alert the next one is taken to be near, in ms.
 pub const ALERT_RECENT_MS: u64 = 500;
 /// How often the writer leaves the database to other processes while bulk keeps it busy, in ms.

@@ -16,8 +16,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::store::WriteError;
 use crate::store::limits::{
-    ALERT_RECENT_MS, BULK_GROUP_MS_MAX, GROUP_JOBS_MAX, GROUP_MS_MAX, OTHERS_TURN_EVERY_MS, OTHERS_TURN_MS,
-    QUEUE_JOBS_MAX,
+    ALERT_RECENT_MS, BULK_GATHERED_MS, BULK_GROUP_MS_MAX, BULK_STREAM_JOBS, GROUP_JOBS_MAX, GROUP_MS_MAX,
+    OTHERS_TURN_EVERY_MS, OTHERS_TURN_MS, QUEUE_JOBS_MAX,
 };
 use crate::store::tx::{Tx, Writing};
 
@@ -43,6 +43,17 @@ pub(super) struct Queues {
 struct Waiting {
     jobs: [VecDeque<Queued>; 3],
     stopping: bool,
+    /// The writer is in no hurry for bulk.
+    gathering: bool,
+}
+
+impl Waiting {
+    /// True while the writer gathers and nothing ends that.
+    fn goes_on_gathering(&self) -> bool {
+        let [urgent, normal, bulk] = &self.jobs;
+        let only_bulk = urgent.is_empty() && normal.is_empty() && bulk.len() < GROUP_JOBS_MAX;
+        self.gathering && only_bulk && !self.stopping
+    }
 }
 
 struct Queued {
@@ -118,6 +129,9 @@ impl Queues {
                 Queue::Bulk => bulk,
             };
             jobs.push_back(Queued { job, queue, _room: room });
+            if waiting.goes_on_gathering() {
+                return true;
+            }
         }
         self.wake.notify_one();
         true
@@ -148,14 +162,13 @@ impl Queues {
         }
     }
 
-    /// Waits so long, or until something else than bulk is to be done.
+    /// Waits so long, or until something else than bulk is to be done, or as much bulk as one commit takes.
     fn rest(&self, time: Duration) {
-        let waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let only_bulk = |waiting: &mut Waiting| {
-            let [urgent, normal, _bulk] = &waiting.jobs;
-            urgent.is_empty() && normal.is_empty() && !waiting.stopping
-        };
-        drop(self.wake.wait_timeout_while(waiting, time, only_bulk));
+        let mut waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.gathering = true;
+        let rested = self.wake.wait_timeout_while(waiting, time, |waiting| waiting.goes_on_gathering());
+        let (mut waiting, _) = rested.unwrap_or_else(PoisonError::into_inner);
+        waiting.gathering = false;
     }
 }
 
@@ -169,17 +182,20 @@ pub(super) fn run(queues: &Queues, writing: &mut Writing) {
         if asked.elapsed() >= Duration::from_millis(OTHERS_TURN_MS) {
             others_turn = Instant::now();
         }
-        if let Err(fault) = commit_group(queues, writing, first, &mut pace) {
-            writing.report_fatal(&fault);
-            queues.stop();
-            while let Some(left) = queues.next(false, true) {
-                left.job.answer(Some(fault.again()));
+        let gather = match commit_group(queues, writing, first, &mut pace) {
+            Ok(group) => group.is_followed_by_more(),
+            Err(fault) => {
+                writing.report_fatal(&fault);
+                queues.stop();
+                while let Some(left) = queues.next(false, true) {
+                    left.job.answer(Some(fault.again()));
+                }
+                return;
             }
-            return;
-        }
+        };
         // Another process asks for the database once in a while, and finds it free only between two transactions.
-        if others_turn.elapsed() >= Duration::from_millis(OTHERS_TURN_EVERY_MS) {
-            queues.rest(Duration::from_millis(OTHERS_TURN_MS));
+        if gather || others_turn.elapsed() >= Duration::from_millis(OTHERS_TURN_EVERY_MS) {
+            queues.rest(Duration::from_millis(if gather { BULK_GATHERED_MS } else { OTHERS_TURN_MS }));
             others_turn = Instant::now();
         }
     }
@@ -213,13 +229,28 @@ impl Pace {
     }
 }
 
+/// What a transaction held.
+struct Group {
+    jobs: usize,
+    /// Nothing but bulk, and no alert came lately.
+    bulk_alone: bool,
+}
+
+impl Group {
+    /// True if it was one of a stream of bulk: the fewer commits that makes, the fewer pages are written. Jobs of which
+    /// each waits for the one before it gain nothing from waiting.
+    fn is_followed_by_more(&self) -> bool {
+        self.bulk_alone && self.jobs >= BULK_STREAM_JOBS
+    }
+}
+
 /// One transaction: `first` and what else is waiting. An error is fatal to the store.
 fn commit_group(
     queues: &Queues,
     writing: &mut Writing,
     first: Queued,
     pace: &mut Pace,
-) -> Result<(), WriteError> {
+) -> Result<Group, WriteError> {
     let started = Instant::now();
     let mut urgent = first.queue == Queue::Urgent;
     let mut bulk = false;
@@ -247,21 +278,22 @@ fn commit_group(
             urgent |= next.as_ref().is_some_and(|queued| queued.queue == Queue::Urgent);
         }
     }
+    let group = Group { jobs: done.len(), bulk_alone: bulk && !pace.alert_is_near(started) };
     if fault.is_none() {
-        writing.checkpoints.set_bulk_alone(bulk && !pace.alert_is_near(started));
+        writing.checkpoints.set_bulk_alone(group.bulk_alone);
         fault = writing.commit().err();
     }
     let Some(fault) = fault else {
         done.into_iter().for_each(|queued| queued.job.answer(None));
-        return Ok(());
+        return Ok(group);
     };
     writing.roll_back();
     if matches!(fault, WriteError::Full) {
         writing.free_ballast();
-        return one_by_one(writing, done);
+        return one_by_one(writing, done).map(|()| group);
     }
     done.into_iter().for_each(|queued| queued.job.answer(Some(fault.again())));
-    if matches!(fault, WriteError::Io) { Err(fault) } else { Ok(()) }
+    if matches!(fault, WriteError::Io) { Err(fault) } else { Ok(group) }
 }
 
 /// Runs a job without a guard. False if it failed and left something behind: the transaction is to be
@@ -408,5 +440,46 @@ mod tests {
         assert_eq!((pace.most(true, now), pace.most(false, now)), (short, long));
         let later = now + Duration::from_millis(ALERT_RECENT_MS);
         assert_eq!(pace.most(true, later), long);
+    }
+
+    #[test]
+    fn gathering_ends_with_an_alert_or_with_as_much_bulk_as_one_commit_takes() {
+        let push = |queues: &Queues, queue| {
+            assert!(queues.write_then(queue, |_| Ok::<_, WriteError>(()), |_| ()).is_ok());
+        };
+        let gathers = |queues: &Queues| {
+            let mut waiting = queues.state.lock().unwrap();
+            waiting.gathering = true;
+            waiting.goes_on_gathering()
+        };
+        // Would not come back if nothing ended it.
+        let rests = |queues: &Queues| {
+            queues.rest(Duration::MAX);
+            assert!(!queues.state.lock().unwrap().gathering, "what comes now wakes the writer again");
+        };
+        let queues = Queues::new();
+        (1..GROUP_JOBS_MAX).for_each(|_| push(&queues, Queue::Bulk));
+        assert!(gathers(&queues));
+        push(&queues, Queue::Bulk);
+        assert!(!gathers(&queues));
+        rests(&queues);
+        for queue in [Queue::Urgent, Queue::Normal] {
+            let queues = Queues::new();
+            assert!(gathers(&queues));
+            push(&queues, queue);
+            assert!(!gathers(&queues));
+            rests(&queues);
+        }
+        let queues = Queues::new();
+        queues.stop();
+        rests(&queues);
+    }
+
+    #[test]
+    fn only_a_stream_of_bulk_is_gathered() {
+        let gathered = |jobs, bulk_alone| Group { jobs, bulk_alone }.is_followed_by_more();
+        assert!(gathered(BULK_STREAM_JOBS, true));
+        assert!(!gathered(BULK_STREAM_JOBS, false), "an alert came");
+        assert!(!gathered(BULK_STREAM_JOBS - 1, true), "one waits for the other");
     }
 }

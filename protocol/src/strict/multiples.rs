@@ -78,8 +78,8 @@ impl Many {
         Self(bytes.collect())
     }
 
-    /// A sum and the point times a scalar, or the negative of that.
-    fn add(&self, scalar: &Scalar, negative: bool, mut sum: Point) -> Point {
+    /// Adds multiples whose sum is the point times a scalar, or the negative of that; each with whether it is taken away.
+    fn lay_steps(&self, scalar: &Scalar, negative: bool, steps: &mut Vec<(Addend, bool)>) {
         let mut carry = 0;
         for (multiples, byte) in self.0.iter().zip(scalar.as_bytes()) {
             let whole = i16::from(*byte) + carry;
@@ -87,10 +87,9 @@ impl Many {
             let digit = whole - 256 * carry;
             let place = usize::from(digit.unsigned_abs()).checked_sub(1);
             if let Some(multiple) = place.and_then(|place| multiples.get(place)) {
-                sum = step(&sum, multiple, (digit < 0) != negative);
+                steps.push((*multiple, (digit < 0) != negative));
             }
         }
-        sum
     }
 }
 
@@ -103,11 +102,17 @@ pub(super) enum Kept {
 /// `one` times the first point less `other` times the second. Takes as long as the scalars happen to need: for what
 /// everybody may know.
 pub(super) fn difference((one, first): (&Scalar, &Many), (other, second): (&Scalar, &Kept)) -> Point {
+    // Read before anything is added: they lie far apart, and what is not in a near cache then comes at the same time.
+    let mut steps = Vec::with_capacity(2 * BYTES);
     let taken = match second {
         Kept::Few(few) => few.product(other, true),
-        Kept::Many(many) => many.add(other, true, Point::NOTHING),
+        Kept::Many(many) => {
+            many.lay_steps(other, true, &mut steps);
+            Point::NOTHING
+        }
     };
-    first.add(one, false, taken)
+    first.lay_steps(one, false, &mut steps);
+    steps.iter().fold(taken, |sum, (multiple, minus)| step(&sum, multiple, *minus))
 }
 
 fn step(sum: &Point, multiple: &Addend, minus: bool) -> Point {
