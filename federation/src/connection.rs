@@ -1,10 +1,7 @@
 //! One connection from its handshake to its end: the key check, the welcome, and the tasks of its
 //! streams. Whatever goes wrong here, a panic included, ends this connection and no other.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use protocol::ids::MemberId;
@@ -21,8 +18,7 @@ use crate::handlers::{Decode, Worth};
 use crate::keys::{TlsKey, peer_key};
 use crate::lane::{BLOB_STREAM, Lane, LaneOutlet, LaneQueue, index, of_number};
 use crate::limits::{
-    BLOB_STREAMS_MAX, FRAMES_AT_ONCE, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, OWED_MIN, ROSTERS_TIME_MAX,
-    TURN_MAX, WASTE_FACTOR,
+    BLOB_STREAMS_MAX, HANDSHAKE_MAX, INBOX_FRAMES_MAX, LANES, OWED_MIN, ROSTERS_TIME_MAX, WASTE_FACTOR,
 };
 use crate::links::{Link, LinkEvent, Read};
 use crate::peers::PeerCounters;
@@ -129,25 +125,6 @@ async fn live<D: Decode, P: Send + 'static>(
     code.close(&reading.connection, &reading.counters);
     tasks.shutdown().await;
     code
-}
-
-/// Frames of one lane that were judged one after another since the loop was told of any.
-#[derive(Default)]
-struct Turn {
-    frames: usize,
-    took: Duration,
-}
-
-impl Turn {
-    fn add(&mut self, cost: Duration) {
-        self.frames += 1;
-        self.took += cost;
-    }
-
-    /// True once the loop is to be told, and other connections get their turn.
-    fn is_over(&self) -> bool {
-        self.frames >= FRAMES_AT_ONCE || self.took >= TURN_MAX
-    }
 }
 
 /// What the tasks of one connection share.
@@ -272,9 +249,8 @@ impl<D: Decode> Reading<D> {
         };
         let Some(sender) = sender else { return CloseCode::OutOfOrder };
         let mut owed = Duration::ZERO;
-        let mut turn = Turn::default();
         loop {
-            let bytes = match self.next_frame(&mut stream, &mut turn).await {
+            let bytes = match frame::read(&mut stream).await {
                 Ok(bytes) => bytes,
                 Err(end) => return end.code(),
             };
@@ -299,13 +275,9 @@ impl<D: Decode> Reading<D> {
             if sender.send(Read { frame: decoded, cost, unasked: worth == Worth::Pushed }).await.is_err() {
                 return CloseCode::Goodbye;
             }
-            turn.add(cost);
-            if lane != Lane::Urgent && !turn.is_over() && owed < OWED_MIN {
-                continue;
-            }
-            self.tell_loop(&mut turn);
+            self.context.inbox_ready.notify_one();
+            // Verifying is long work; the other connections of this thread get their turn.
             if owed < OWED_MIN {
-                // Verifying is long work; the other connections of this thread get their turn.
                 tokio::task::yield_now().await;
             } else {
                 // All lanes of the peer pay one after another; other connections do not.
@@ -314,28 +286,6 @@ impl<D: Decode> Reading<D> {
                 owed = Duration::ZERO;
             }
         }
-    }
-
-    /// The next frame of a lane. The loop is told of those before it if it has yet to come.
-    async fn next_frame(
-        &self,
-        stream: &mut quinn::RecvStream,
-        turn: &mut Turn,
-    ) -> Result<Vec<u8>, frame::ReadEnd> {
-        let mut next = pin!(frame::read(stream));
-        let here = poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await;
-        if let Poll::Ready(read) = here {
-            return read;
-        }
-        if turn.frames > 0 {
-            self.tell_loop(turn);
-        }
-        next.await
-    }
-
-    fn tell_loop(&self, turn: &mut Turn) {
-        *turn = Turn::default();
-        self.context.inbox_ready.notify_one();
     }
 
     /// Serves one blob request of the peer after another.

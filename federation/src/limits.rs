@@ -83,11 +83,6 @@ pub const FRAME_OVERHEAD_BYTES: usize = 64;
 pub const FRAMES_PER_WRITE_MAX: usize = 32;
 /// Judged frames of one lane of one peer that wait for the loop. More: that lane is not read.
 pub const INBOX_FRAMES_MAX: usize = 8;
-/// Judged frames of which the loop is told together, if they are there already and not urgent. Fewer than wait for it,
-/// so that it has some while more are judged.
-pub const FRAMES_AT_ONCE: usize = INBOX_FRAMES_MAX / 2;
-/// How long one lane is judged before other connections get their turn.
-pub const TURN_MAX: Duration = Duration::from_micros(500);
 /// Urgent frames taken in a row before one turn of the other lanes: a peer that calls everything
 /// urgent cannot stop the others' catching up.
 pub const URGENT_RUN_MAX: usize = 16;

@@ -43,6 +43,7 @@ mod keys;
 pub mod limits;
 mod locks;
 mod notices;
+mod parsed;
 mod people;
 mod proofs;
 mod queue;
@@ -152,7 +153,7 @@ pub(crate) struct Shared {
     /// Large blobs.
     pub(crate) blobs: PathBuf,
     /// What was committed last, parsed.
-    pub(crate) recent: documents::Recent,
+    pub(crate) recent: parsed::Recent,
     /// Takes each envelope that this node wrote, right after its commit.
     pub(crate) tell_wrote: OnceLock<TellWrote>,
     /// False as long as nothing that a peer sent was ever refused, so that nothing needs to be looked for.
@@ -248,7 +249,7 @@ impl Store {
             gravest: locks::Gravest::default(),
             calendar: Calendar::new(time_zone),
             blobs,
-            recent: documents::Recent::default(),
+            recent: parsed::Recent::default(),
             tell_wrote: OnceLock::new(),
             refusals: AtomicBool::new(any_refusal(&pair.db)?),
             erasure: tokio::sync::Notify::new(),
@@ -265,7 +266,7 @@ impl Store {
             keys: pair.keys,
             shared: shared.clone(),
             incarnation: hand.incarnation,
-            documents: documents::Cache::default(),
+            documents: parsed::Cache::default(),
             shares_end: BTreeMap::new(),
             clock: clock.clone(),
             commits: commits.clone(),

@@ -64,3 +64,44 @@ pub fn forget_unreadable(folder: &Path) -> Result<u64, WriteError> {
     tx.commit()?;
     Ok(u64::try_from(lost.len()).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::author::Draft;
+    use protocol::envelope::{BlobClass, BlobRef};
+    use protocol::fixture::{Federation, code, open};
+    use protocol::ids::Millis;
+    use protocol::kind::Kind;
+
+    use super::*;
+    use crate::store::tests::open_as;
+    use crate::store::{AppendError, Queue};
+
+    #[tokio::test]
+    async fn a_blob_whose_key_is_lost_is_asked_for_again_as_it_was_named() {
+        let (federation, folder) = (Federation::new(2), tempfile::tempdir().unwrap());
+        let store = open_as(folder.path(), &federation, 0, None);
+        let staged = store.stage_blob(b"words".to_vec()).await.unwrap();
+        let blob = BlobRef { class: BlobClass::Responders, id: staged.id() };
+        let operation = open(code(0), Kind::by_name("noise").unwrap(), &[], None, 1);
+        let draft = Draft { operation, blobs: vec![blob], answers: Vec::new(), written_at: Millis(1_000) };
+        let written = store.write(Queue::Normal, move |tx| {
+            tx.keep_blob(&staged, None)?;
+            Ok::<_, AppendError>(tx.append(None, &draft, None)?.header().doc)
+        });
+        let doc = written.await.unwrap();
+        let seen = |store: &crate::store::Store| {
+            store.read_here(|r| Ok::<_, WriteError>((r.missing_blobs(10)?, r.blob_uses(&blob.id)?))).unwrap()
+        };
+        let used = vec![(doc, BlobClass::Responders)];
+        assert_eq!(seen(&store), (Vec::new(), used.clone()));
+        store.stop();
+        drop(store);
+        let keys = Connection::open(folder.path().join("keys.db")).unwrap();
+        assert!(keys.execute("DELETE FROM blob_key", []).unwrap() > 0);
+        drop(keys);
+        assert_eq!(forget_unreadable(folder.path()).unwrap(), 1);
+        let store = open_as(folder.path(), &federation, 0, None);
+        assert_eq!(seen(&store), (vec![(doc, blob)], used));
+    }
+}

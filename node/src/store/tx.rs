@@ -11,10 +11,10 @@ use rusqlite::{Connection, params};
 use tokio::sync::{broadcast, watch};
 
 use crate::store::checkpoint::Checkpoints;
-use crate::store::documents::Cache;
 use crate::store::events::{Committed, Event, What};
 use crate::store::keys::Keys;
 use crate::store::limits::EVENTS_KEPT_MAX;
+use crate::store::parsed::Cache;
 use crate::store::reader::Reader;
 use crate::store::writer::Queue;
 use crate::store::{Clock, Shared, WriteError};

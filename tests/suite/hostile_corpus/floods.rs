@@ -257,9 +257,8 @@ async fn incidents(stage: &Stage) -> String {
     }
     wait_for("the last incident", async || (!stage.ids(last).is_empty()).then_some(())).await;
     let peer = stage.cast.hostile.member;
-    let ring =
-        stage.count_of("SELECT count(*) FROM arrival WHERE peer = ?1 AND NOT bulk AND NOT late", &peer.0);
-    let bulk = stage.count_of("SELECT count(*) FROM arrival WHERE peer = ?1 AND bulk", &peer.0);
+    let ring = stage.count_of("SELECT count(*) FROM envelope WHERE author = ?1 AND came = 0", &peer.0);
+    let bulk = stage.count_of("SELECT count(*) FROM envelope WHERE author = ?1 AND came = 2", &peer.0);
     assert!(ring <= i64::from(PAGING_INCIDENTS_PER_HOUR_MAX), "{ring} may page people");
     assert!(bulk >= 20, "{bulk} are kept as bulk");
     // The desk has the last one, and it rings for nobody until a person there takes it up.
