@@ -43,16 +43,16 @@ pub(super) struct Queues {
 struct Waiting {
     jobs: [VecDeque<Queued>; 3],
     stopping: bool,
-    /// The writer is in no hurry for bulk.
-    gathering: bool,
+    /// While the writer rests: as much bulk as ends that.
+    resting: Option<usize>,
 }
 
 impl Waiting {
-    /// True while the writer gathers and nothing ends that.
-    fn goes_on_gathering(&self) -> bool {
+    /// True while the writer rests and nothing ends that.
+    fn rests_on(&self) -> bool {
         let [urgent, normal, bulk] = &self.jobs;
-        let only_bulk = urgent.is_empty() && normal.is_empty() && bulk.len() < GROUP_JOBS_MAX;
-        self.gathering && only_bulk && !self.stopping
+        let only_bulk = urgent.is_empty() && normal.is_empty();
+        self.resting.is_some_and(|enough| bulk.len() < enough) && only_bulk && !self.stopping
     }
 }
 
@@ -129,7 +129,7 @@ impl Queues {
                 Queue::Bulk => bulk,
             };
             jobs.push_back(Queued { job, queue, _room: room });
-            if waiting.goes_on_gathering() {
+            if waiting.rests_on() {
                 return true;
             }
         }
@@ -162,13 +162,15 @@ impl Queues {
         }
     }
 
-    /// Waits so long, or until something else than bulk is to be done, or as much bulk as one commit takes.
-    fn rest(&self, time: Duration) {
+    /// Waits so long, or until something else than bulk is to be done, or so many jobs of bulk. True if it took all
+    /// of the time.
+    fn rest(&self, time: Duration, enough: usize) -> bool {
         let mut waiting = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.gathering = true;
-        let rested = self.wake.wait_timeout_while(waiting, time, |waiting| waiting.goes_on_gathering());
-        let (mut waiting, _) = rested.unwrap_or_else(PoisonError::into_inner);
-        waiting.gathering = false;
+        waiting.resting = Some(enough);
+        let rested = self.wake.wait_timeout_while(waiting, time, |waiting| waiting.rests_on());
+        let (mut waiting, timeout) = rested.unwrap_or_else(PoisonError::into_inner);
+        waiting.resting = None;
+        timeout.timed_out()
     }
 }
 
@@ -193,9 +195,12 @@ pub(super) fn run(queues: &Queues, writing: &mut Writing) {
                 return;
             }
         };
-        // Another process asks for the database once in a while, and finds it free only between two transactions.
-        if gather || others_turn.elapsed() >= Duration::from_millis(OTHERS_TURN_EVERY_MS) {
-            queues.rest(Duration::from_millis(if gather { BULK_GATHERED_MS } else { OTHERS_TURN_MS }));
+        // Another process asks for the database once in a while, and finds it free only between two transactions:
+        // however much bulk waits meanwhile.
+        if others_turn.elapsed() >= Duration::from_millis(OTHERS_TURN_EVERY_MS) {
+            queues.rest(Duration::from_millis(OTHERS_TURN_MS), usize::MAX);
+            others_turn = Instant::now();
+        } else if gather && queues.rest(Duration::from_millis(BULK_GATHERED_MS), GROUP_JOBS_MAX) {
             others_turn = Instant::now();
         }
     }
@@ -232,7 +237,7 @@ impl Pace {
 /// What a transaction held.
 struct Group {
     jobs: usize,
-    /// Nothing but bulk, and no alert came lately.
+    /// It held bulk, and no alert came lately.
     bulk_alone: bool,
 }
 
@@ -447,21 +452,24 @@ mod tests {
         let push = |queues: &Queues, queue| {
             assert!(queues.write_then(queue, |_| Ok::<_, WriteError>(()), |_| ()).is_ok());
         };
-        let gathers = |queues: &Queues| {
+        let goes_on = |queues: &Queues, enough| {
             let mut waiting = queues.state.lock().unwrap();
-            waiting.gathering = true;
-            waiting.goes_on_gathering()
+            waiting.resting = Some(enough);
+            waiting.rests_on()
         };
+        let gathers = |queues: &Queues| goes_on(queues, GROUP_JOBS_MAX);
         // Would not come back if nothing ended it.
         let rests = |queues: &Queues| {
-            queues.rest(Duration::MAX);
-            assert!(!queues.state.lock().unwrap().gathering, "what comes now wakes the writer again");
+            assert!(!queues.rest(Duration::MAX, GROUP_JOBS_MAX));
+            assert_eq!(queues.state.lock().unwrap().resting, None, "what comes now wakes the writer again");
         };
         let queues = Queues::new();
         (1..GROUP_JOBS_MAX).for_each(|_| push(&queues, Queue::Bulk));
         assert!(gathers(&queues));
         push(&queues, Queue::Bulk);
         assert!(!gathers(&queues));
+        assert!(goes_on(&queues, usize::MAX), "no bulk takes another process's turn");
+        assert!(queues.rest(Duration::ZERO, usize::MAX));
         rests(&queues);
         for queue in [Queue::Urgent, Queue::Normal] {
             let queues = Queues::new();
