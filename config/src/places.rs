@@ -222,7 +222,9 @@ fn shared(one: &Shape, other: &Shape) -> Vec<Stretch> {
         .filter(|(from, to)| {
             let halfway =
                 Point { lat_e7: middle(from.lat_e7, to.lat_e7), lon_e7: middle(from.lon_e7, to.lon_e7) };
-            from != to && other.bounds().reaches(halfway, SHARED_M) && other.distance_m(halfway) <= SHARED_M
+            from != to
+                && other.bounds().reaches(&Local::around(halfway), SHARED_M)
+                && other.distance_m(halfway) <= SHARED_M
         })
         .map(|(from, to)| Stretch::new(from, to))
         .collect();

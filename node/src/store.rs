@@ -14,7 +14,7 @@ use ed25519_dalek::SigningKey;
 use protocol::author::Hand;
 use protocol::document::Document;
 use protocol::envelope::{AdmittedEnvelope, RULES_VERSION};
-use protocol::ids::{DocId, MemberId, Millis};
+use protocol::ids::{DocId, EnvelopeId, MemberId, Millis};
 use protocol::roster::RosterChain;
 use rusqlite::Connection;
 use tokio::sync::{broadcast, watch};
@@ -420,6 +420,12 @@ impl Store {
     #[must_use]
     pub fn recent(&self, doc: DocId) -> Option<Arc<Document>> {
         self.inner.shared.recent.get(doc)
+    }
+
+    /// When an envelope was written, on this node's own clock, if it was committed lately; none says nothing.
+    #[must_use]
+    pub fn written_lately(&self, id: &EnvelopeId) -> Option<Millis> {
+        self.inner.shared.recent.written(id)
     }
 
     /// The node's time.

@@ -134,13 +134,13 @@ impl Bounds {
         (self.south..=self.north).contains(&point.lat_e7) && (self.west..=self.east).contains(&point.lon_e7)
     }
 
-    /// False if nothing in the box is within `metres` of `point`; true if something may be.
-    pub(crate) fn reaches(self, point: Point, metres: f64) -> bool {
+    /// False if nothing in the box is within `metres` of the origin of `local`; true if something may be.
+    pub(crate) fn reaches(self, local: &Local, metres: f64) -> bool {
         let nearest = Point {
-            lat_e7: point.lat_e7.clamp(self.south, self.north),
-            lon_e7: point.lon_e7.clamp(self.west, self.east),
+            lat_e7: local.origin.lat_e7.clamp(self.south, self.north),
+            lon_e7: local.origin.lon_e7.clamp(self.west, self.east),
         };
-        let (x, y) = Local::around(point).metres(nearest);
+        let (x, y) = local.metres(nearest);
         // In the plane around the point the box is a box, so this is its exact distance there.
         x.hypot(y) <= metres
     }

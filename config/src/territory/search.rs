@@ -21,11 +21,16 @@ impl Territory {
     /// first, then by distance and code.
     #[must_use]
     pub fn within(&self, point: Point, buffer_m: u32) -> Vec<Near> {
-        let home = self.locate(point);
-        let reach = f64::from(buffer_m);
+        self.around(point, self.locate(point), buffer_m)
+    }
+
+    /// As [`Territory::within`], by who knows already in which jurisdiction the point lies.
+    #[must_use]
+    pub fn around(&self, point: Point, home: Option<Code>, buffer_m: u32) -> Vec<Near> {
+        let (reach, local) = (f64::from(buffer_m), Local::around(point));
         let mut found: Vec<(bool, u32, Code)> = self
             .shapes()
-            .filter(|(_, shape)| shape.bounds().reaches(point, reach))
+            .filter(|(_, shape)| shape.bounds().reaches(&local, reach))
             .filter_map(|(code, shape)| {
                 if home == Some(code) {
                     return None;

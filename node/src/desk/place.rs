@@ -34,7 +34,8 @@ impl Desk {
         let rosters = self.rosters();
         let (roster, us) = (rosters.head(), self.us());
         let buffer_m = self.config().kind(kind).buffer_m;
-        let near = self.territory().within(point, buffer_m);
+        let home = self.territory().locate(point);
+        let near = self.territory().around(point, home, buffer_m);
         let mut involved: Vec<MemberId> = near
             .iter()
             .filter(|_| buffer_m > 0)
@@ -44,7 +45,7 @@ impl Desk {
             .collect();
         involved.sort_unstable();
         involved.dedup();
-        let Some(code) = self.territory().locate(point) else {
+        let Some(code) = home else {
             return Place { cell: cell_of(point, 0, 1.0), involved, ..nowhere };
         };
         let offered_to = roster.receiving_node(code).filter(|member| *member != us);

@@ -36,18 +36,22 @@ impl Desk {
     /// Who may know of this event: the same people as may see the incident itself.
     pub async fn reach(&self, event: &Event) -> Result<Reach, ActError> {
         match (event.what, event.doc) {
-            (What::Incident, Some(doc)) => Ok(self.reach_of_incident(doc).await?),
+            (What::Incident, Some(doc)) => Ok(self.reach_of_incident(doc, event.kind).await?),
             // A mass message is for everybody here.
             (What::Notice, Some(_)) => Ok(Reach::SignedIn),
             (What::Incident | What::Notice, None) | (What::Figures | What::Peers, _) => Ok(Reach::Desk),
         }
     }
 
-    async fn reach_of_incident(&self, doc: DocId) -> Result<Reach, WriteError> {
+    async fn reach_of_incident(&self, doc: DocId, kind: Option<u16>) -> Result<Reach, WriteError> {
         let desk = self.clone();
+        let is_public = move |kind| !desk.is_private(kind);
+        if kind.is_some_and(&is_public) {
+            return Ok(Reach::SignedIn);
+        }
         self.store()
             .look_up(move |r| {
-                if r.incident_kind(doc)?.is_some_and(|kind| !desk.is_private(kind)) {
+                if r.incident_kind(doc)?.is_some_and(is_public) {
                     return Ok(Reach::SignedIn);
                 }
                 let reporter = r.alert_of(doc)?.and_then(|alert| alert.reporter);

@@ -111,7 +111,7 @@ fn chosen(told: &Told<Reach>, viewer: Viewer) -> Option<Bytes> {
 
 /// `resumes`: the number that a reader comes back with.
 async fn told(desk: &Desk, event: Event, resumes: u64) -> Result<Told<Reach>, Problem> {
-    let Event { number, what, doc } = event;
+    let Event { number, what, doc, .. } = event;
     let reach = desk.reach(&event).await?;
     let data = doc.map_or_else(|| "{}".to_owned(), |doc| format!("{{\"id\":\"{doc}\"}}"));
     let public = match what {
@@ -233,7 +233,7 @@ mod tests {
     use super::*;
 
     fn bulk(numbers: std::ops::Range<u64>) -> Vec<Event> {
-        numbers.map(|number| Event { number, what: What::Incident, doc: None }).collect()
+        numbers.map(|number| Event { number, what: What::Incident, doc: None, kind: None }).collect()
     }
 
     #[tokio::test]

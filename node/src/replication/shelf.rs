@@ -105,7 +105,8 @@ impl Shelf for OpenShelf<'_> {
     }
     fn written(&self, doc: &DocId, id: &EnvelopeId) -> Option<Millis> {
         let read = self.written.borrow().get(id).copied();
-        read.or_else(|| self.read(|r| r.written(doc, id)))
+        let known = read.or_else(|| self.shelf.store.written_lately(id));
+        known.or_else(|| self.read(|r| r.written(doc, id)))
     }
     fn added(&self, doc: &DocId, since: Millis) -> Vec<EnvelopeId> {
         self.read(|r| r.added(doc, since))

@@ -27,6 +27,7 @@ use crate::store::people::{PersonId, millis};
 use crate::store::proofs::names;
 use crate::store::reader::Reader;
 use crate::store::tx::Tx;
+use crate::store::writer::Queue;
 
 /// Why an operation of our own was not written. Nothing was stored.
 #[derive(Debug, thiserror::Error)]
@@ -288,7 +289,7 @@ impl Tx<'_> {
         document: &Document,
         begun: Option<Came>,
     ) -> Result<(), WriteError> {
-        let audience = self.derive(doc, document, begun)?;
+        let (audience, kind) = self.derive(doc, document, begun)?;
         self.set_due(doc, document, &audience)?;
         self.failpoint("event")?;
         let what = match class_of(document) {
@@ -296,7 +297,7 @@ impl Tx<'_> {
             Class::Notice => What::Notice,
             Class::Summary => What::Figures,
         };
-        self.event(what, Some(doc))
+        self.event_of_kind(what, Some(doc), kind)
     }
 
     /// The document is forgotten by the cache if the job is undone.
@@ -317,21 +318,25 @@ impl Tx<'_> {
         arrival: Option<Arrival>,
         came: Option<Came>,
     ) -> Result<(), WriteError> {
-        let (db, header, now) = (self.db(), envelope.header(), self.now());
+        let (header, now) = (envelope.header(), self.now());
         let written = arrival.map_or(header.written_at.min(now), |arrival| now.since(arrival.age));
-        db.prepare_cached(
-            "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms, came)
+        if self.writing.queue != Queue::Bulk {
+            self.writing.job.written.push((envelope.id(), written));
+        }
+        self.db()
+            .prepare_cached(
+                "INSERT INTO envelope (id, doc, author, bytes, received_ms, written_ms, came)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )?
-        .execute(params![
-            envelope.id().0,
-            header.doc.0,
-            header.author.0,
-            envelope.bytes(),
-            millis(now),
-            millis(written),
-            came.and_then(|came| came.kept(arrival))
-        ])?;
+            )?
+            .execute(params![
+                envelope.id().0,
+                header.doc.0,
+                header.author.0,
+                envelope.bytes(),
+                millis(now),
+                millis(written),
+                came.and_then(|came| came.kept(arrival))
+            ])?;
         if !header.blobs.is_empty() {
             self.use_blobs(header)?;
         }
@@ -368,15 +373,15 @@ impl Tx<'_> {
     }
 
     /// Brings all that is derived from a document up to date; `begun` as in [`Tx::bring_up_to_date`]. Answers with
-    /// who it is for.
+    /// who it is for, and of an incident with its kind.
     pub(super) fn derive(
         &mut self,
         doc: DocId,
         document: &Document,
         begun: Option<Came>,
-    ) -> Result<Audience, WriteError> {
+    ) -> Result<(Audience, Option<u16>), WriteError> {
         let rosters = self.shared().rosters();
-        let Some(fold) = Fold::of(document, &rosters) else { return Ok(Audience::default()) };
+        let Some(fold) = Fold::of(document, &rosters) else { return Ok(Default::default()) };
         let (audience, us) = (&fold.audience, self.shared().member);
         let class = class_of(document);
         let ours = Ours::of(&fold, class, &us);
@@ -416,7 +421,7 @@ impl Tx<'_> {
             Class::Summary => self.derive_figures(document, &rosters)?,
             Class::Notice => self.derive_notice(doc, document, &fold)?,
         }
-        Ok(fold.audience)
+        Ok((fold.audience, fold.matter.map(|matter| matter.kind)))
     }
 
     /// Makes exactly the rows of `due` that this state of the document asks for.

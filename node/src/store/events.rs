@@ -52,6 +52,8 @@ pub struct Event {
     pub what: What,
     /// To which document.
     pub doc: Option<DocId>,
+    /// Number of an incident's kind, where the commit that told of it knew that.
+    pub kind: Option<u16>,
 }
 
 /// What one commit changed, in order.
@@ -105,7 +107,12 @@ impl Reader<'_> {
             let (number, what, doc) = row?;
             // A kind of event that a newer release wrote says nothing to this one.
             if let Some(what) = What::by_name(&what) {
-                events.push(Event { number: u64::try_from(number).unwrap_or_default(), what, doc });
+                events.push(Event {
+                    number: u64::try_from(number).unwrap_or_default(),
+                    what,
+                    doc,
+                    kind: None,
+                });
             }
         }
         Ok(Missed::Events(events))

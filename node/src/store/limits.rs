@@ -32,6 +32,8 @@ pub const EVENTS_ANSWER_MAX: usize = 1_000;
 pub const COMMITS_LAG_MAX: usize = 1_024;
 /// Documents that the writer keeps parsed. More: the one unused longest goes, and is read again.
 pub const DOCUMENTS_CACHED_MAX: usize = 512;
+/// Envelopes of which it is kept in memory when they were written: those that are sent on at once. Of others that is read.
+pub const WRITTEN_KEPT_MAX: usize = 256;
 /// Pages of the database that the writer keeps in memory, in KiB. More: the one unused longest is read again
 /// from the log or the database, and a large transaction is written in pieces. After a commit that split a page SQLite
 /// goes through all of them, so that more are no better: with 8 MiB that took a fifteenth of the writer's time.

@@ -1,12 +1,13 @@
 //! Documents kept parsed: those that the writer is at, and as they were committed last.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use protocol::document::Document;
-use protocol::ids::DocId;
+use protocol::ids::{DocId, EnvelopeId, Millis};
 
-use crate::store::limits::DOCUMENTS_CACHED_MAX;
+use crate::store::limits::{DOCUMENTS_CACHED_MAX, WRITTEN_KEPT_MAX};
+use crate::store::tx::Effects;
 
 /// Documents that the writer keeps parsed, so that each is read once.
 #[derive(Default)]
@@ -54,24 +55,40 @@ impl Cache {
 /// Documents as they were committed last, so that the replica need not read and parse again what the writer
 /// has just stored. Only the writer changes it, after each commit.
 #[derive(Default)]
-pub(crate) struct Recent(Mutex<Cache>);
+pub(crate) struct Recent(Mutex<Committed>);
+
+#[derive(Default)]
+struct Committed {
+    documents: Cache,
+    /// When envelopes were written, on this node's own clock, the newest last.
+    written: VecDeque<(EnvelopeId, Millis)>,
+}
 
 impl Recent {
     /// A document as committed; none says nothing.
     pub(super) fn get(&self, doc: DocId) -> Option<Arc<Document>> {
-        let cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.held.get(&doc).map(|(_, document)| document.clone())
+        let committed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        committed.documents.held.get(&doc).map(|(_, document)| document.clone())
+    }
+
+    /// When an envelope was written that was committed lately; none says nothing.
+    pub(super) fn written(&self, id: &EnvelopeId) -> Option<Millis> {
+        let committed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        committed.written.iter().rev().find(|(known, _)| known == id).map(|(_, at)| *at)
     }
 
     /// Takes over what a commit changed.
-    pub(super) fn committed(&self, touched: &[DocId], documents: &Cache) {
-        let mut cache = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for doc in touched {
+    pub(super) fn committed(&self, effects: &Effects, documents: &Cache) {
+        let mut committed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for doc in &effects.touched {
             match documents.held.get(doc) {
-                Some((_, document)) => cache.put_shared(*doc, document.clone()),
+                Some((_, document)) => committed.documents.put_shared(*doc, document.clone()),
                 // Dropped, or pushed out by others since: whoever asks reads the log.
-                None => cache.forget(*doc),
+                None => committed.documents.forget(*doc),
             }
         }
+        committed.written.extend(&effects.written);
+        let past = committed.written.len().saturating_sub(WRITTEN_KEPT_MAX);
+        committed.written.drain(..past);
     }
 }

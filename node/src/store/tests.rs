@@ -538,6 +538,10 @@ async fn what_is_kept_parsed_is_what_the_log_says() {
     let same = || {
         let logged = store.read_here(|r| r.document(doc)).unwrap().unwrap();
         assert_eq!(store.recent(doc).unwrap().heads(), logged.heads());
+        for envelope in logged.envelopes() {
+            let written = store.read_here(|r| r.written(&doc, &envelope.id())).unwrap();
+            assert_eq!(store.written_lately(&envelope.id()), Some(written.unwrap()));
+        }
     };
     same();
     let note = draft(Operation::Note { by: somebody(1) });

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use protocol::envelope::AdmittedEnvelope;
-use protocol::ids::{DocId, Incarnation, MemberId, Millis, Pseudonym};
+use protocol::ids::{DocId, EnvelopeId, Incarnation, MemberId, Millis, Pseudonym};
 use protocol::roster::RosterChain;
 use rusqlite::{Connection, params};
 use tokio::sync::{broadcast, watch};
@@ -52,6 +52,8 @@ pub(super) struct Effects {
     pub(super) wrote: Vec<AdmittedEnvelope>,
     /// Documents that were changed in the cache; forgotten if the job is undone.
     pub(super) touched: Vec<DocId>,
+    /// When envelopes that are not bulk were written, on this node's own clock.
+    pub(super) written: Vec<(EnvelopeId, Millis)>,
     /// True if something is to be erased now.
     pub(super) erased: bool,
 }
@@ -72,7 +74,7 @@ impl Writing {
         step(&self.db, "COMMIT")?;
         let mut effects = std::mem::take(&mut self.group);
         // Before anybody is told: who is told looks here.
-        self.shared.recent.committed(&effects.touched, &self.documents);
+        self.shared.recent.committed(&effects, &self.documents);
         if effects.erased {
             self.shared.erasure.notify_one();
         }
@@ -118,6 +120,7 @@ impl Writing {
         self.group.bulk.append(&mut self.job.bulk);
         self.group.wrote.append(&mut self.job.wrote);
         self.group.touched.append(&mut self.job.touched);
+        self.group.written.append(&mut self.job.written);
         self.group.erased |= self.job.erased;
     }
 
@@ -241,6 +244,16 @@ impl Tx<'_> {
 
     /// Numbers an event and tells it to who listens, once committed.
     pub fn event(&mut self, what: What, doc: Option<DocId>) -> Result<(), WriteError> {
+        self.event_of_kind(what, doc, None)
+    }
+
+    /// As [`Tx::event`], about an incident of this kind.
+    pub(super) fn event_of_kind(
+        &mut self,
+        what: What,
+        doc: Option<DocId>,
+        kind: Option<u16>,
+    ) -> Result<(), WriteError> {
         let number = {
             let db = self.db();
             let mut insert = db.prepare_cached("INSERT INTO event (what, doc) VALUES (?1, ?2)")?;
@@ -254,7 +267,7 @@ impl Tx<'_> {
         };
         let job = &mut self.writing.job;
         let events = if self.writing.queue == Queue::Bulk { &mut job.bulk } else { &mut job.events };
-        events.push(Event { number, what, doc });
+        events.push(Event { number, what, doc, kind });
         Ok(())
     }
 }

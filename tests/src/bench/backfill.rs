@@ -64,7 +64,7 @@ async fn once(folder: &Path, incidents: usize) -> anyhow::Result<Figures> {
     let mut ends = Ends::of(&cluster).await?;
     let theirs = Database::open(&cluster[SAN_JOAQUIN].data())?;
     // An alert before that would wait for the connection, which is not what is measured.
-    until("it begins to catch up", WITHIN, async || Ok((theirs.newest()? > 0).then_some(()))).await?;
+    until("it begins to catch up", WITHIN, async || Ok((theirs.envelopes()? > 0).then_some(()))).await?;
     let during =
         ends.raise(|raised| Ok(raised == 0 || theirs.newest()? < backlog + u64::try_from(raised)?)).await?;
     let catch_up_ms = began.elapsed().as_secs_f64() * 1_000.0;

@@ -80,7 +80,7 @@ async fn a_national_notice_of_two_people_reaches_neighbours_below() {
     let doc = doc_of(&told.id);
     send_all(&national, doc, &town).await;
     assert_eq!(headlines(&town, rosa).await, ["Alerta de tsunami"]);
-    let event = Event { number: 1, what: What::Notice, doc: Some(doc) };
+    let event = Event { number: 1, what: What::Notice, doc: Some(doc), kind: None };
     assert!(town.desk.reach(&event).await.unwrap().includes(rosa));
     let shown = town.desk.notice(rosa, doc).await.unwrap();
     assert_eq!((shown.node.as_str(), shown.drafted_by), ("node 3", None), "who wrote it stays there");
