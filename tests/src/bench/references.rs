@@ -3,12 +3,14 @@
 
 mod automerge;
 mod busy;
+mod chain;
 mod quic;
 mod signatures;
 mod sqlite;
 
 use busy::{Timed, timed};
 use quic::Ends;
+use sqlite::Rows;
 
 use super::report::{Against, Report, Target};
 use super::statistics::{Spread, percentile};
@@ -76,6 +78,13 @@ impl References {
         let wire = bytes / self.bytes_per_second * 1e6;
         inserts.max(processor).max(wire) / 1_000.0
     }
+
+    /// What the processor has to do for that on two cores if the writer's inserts are counted as work of it too, as
+    /// [`References::sustained_per_second`] counts them, in ms.
+    #[must_use]
+    pub fn catch_up_processor_ms(&self, documents: f64) -> f64 {
+        documents * (6.0 * (self.verify_us + self.insert_us) + self.document_us) / 2_000.0
+    }
 }
 
 /// Measures all of them, each `runs` times.
@@ -102,7 +111,7 @@ pub fn measure(report: &mut Report, runs: usize) -> anyhow::Result<References> {
 
     let (exchange, exchange_p99) = exchanges(report, runs)?;
     let bytes = bytes(report, runs)?;
-    Ok(References {
+    let references = References {
         sign_us: median(&sign),
         verify_us: median(&verify),
         commit_us: median(&commit),
@@ -112,7 +121,25 @@ pub fn measure(report: &mut Report, runs: usize) -> anyhow::Result<References> {
         exchange_us: median(&exchange),
         exchange_p99_us: median(&exchange_p99),
         bytes_per_second: median(&bytes),
-    })
+    };
+    chains(report, &references, runs)?;
+    Ok(references)
+}
+
+/// What two bare programs need for W1: so far is what can be reached on this machine from the sum of the parts.
+fn chains(report: &mut Report, references: &References, runs: usize) -> anyhow::Result<()> {
+    for (rows, stores) in [(Rows::One, "one row"), (Rows::Envelope, "the rows of an envelope")] {
+        let runs = timed(runs, || chain::run(rows))?.values;
+        for (percent, name, least) in
+            [(50.0, "median", references.live_ms()), (99.0, "p99", references.live_p99_ms())]
+        {
+            let values: Vec<f64> = runs.iter().map(|run| percentile(run, percent) / 1_000.0).collect();
+            let what = format!("the parts of W1 in a row by bare programs that store {stores}, {name}");
+            let against = Against { what: format!("their sum, {name}"), value: least, target: None };
+            report.add("reference", what, "ms", &values, Some(against));
+        }
+    }
+    Ok(())
 }
 
 fn signatures(report: &mut Report, runs: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>)> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, Connection, Endpoint, ServerConfig};
+use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, ServerConfig};
 use rustls::RootCertStore;
 use rustls::pki_types::PrivateKeyDer;
 
@@ -70,6 +70,35 @@ pub fn bytes(ends: Ends) -> anyhow::Result<f64> {
         receive.read_to_end(1 << 20).await?;
         Ok(super::super::statistics::count(STREAM_BYTES) / began.elapsed().as_secs_f64())
     })
+}
+
+/// One stream from the end that calls to the end that is called, each on a thread of its own.
+pub fn one_way(
+    sends: impl AsyncFnOnce(SendStream) -> anyhow::Result<()>,
+    receives: impl AsyncFnOnce(RecvStream) -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
+    let (server_config, client_config) = configurations()?;
+    let (told, address) = tokio::sync::oneshot::channel();
+    let server = std::thread::spawn(move || {
+        runtime()?.block_on(async {
+            let endpoint = Endpoint::server(server_config, (Ipv4Addr::LOCALHOST, 0).into())?;
+            told.send(endpoint.local_addr()?).map_err(|_| anyhow::anyhow!("nobody calls"))?;
+            let Some(incoming) = endpoint.accept().await else { return Ok(()) };
+            let connection = incoming.await?;
+            let received = receives(connection.accept_uni().await?).await;
+            connection.close(0_u8.into(), b"");
+            endpoint.wait_idle().await;
+            received
+        })
+    });
+    let sent = runtime()?.block_on(call(client_config, address, async |connection| {
+        sends(connection.open_uni().await?).await?;
+        // Until the other end has read everything.
+        connection.closed().await;
+        Ok(())
+    }));
+    let received = server.join().map_err(|_| anyhow::anyhow!("the receiver panicked"))?;
+    sent.and(received)
 }
 
 /// Time of each of many exchanges of datagrams between two threads that block: what the kernel needs to

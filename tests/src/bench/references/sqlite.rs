@@ -1,6 +1,7 @@
 //! One SQLite writer, as durable as a node's: WAL, synchronous=FULL. The tables and indexes are the
 //! node's own; the rows have the shape and the random keys of what one envelope leaves behind.
 
+use std::path::Path;
 use std::time::Instant;
 
 use rusqlite::{Connection, params};
@@ -14,17 +15,54 @@ const ENVELOPES_PER_COMMIT: usize = 128;
 /// Bytes of an envelope.
 const ENVELOPE_BYTES: usize = 460;
 
+/// What a small commit is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rows {
+    /// One row as long as an envelope.
+    One,
+    /// The rows of an envelope that begins a document, in the node's own tables.
+    Envelope,
+}
+
+impl Rows {
+    /// Tables for them in a new database.
+    pub fn lay(self, folder: &Path) -> anyhow::Result<Connection> {
+        let mut db = open(folder)?;
+        match self {
+            Rows::One => {
+                db.execute_batch("CREATE TABLE one (id BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT")?;
+            }
+            Rows::Envelope => node::store::lay_tables(&mut db)?,
+        }
+        db.set_prepared_statement_cache_capacity(64);
+        Ok(db)
+    }
+
+    /// Stores them, durably.
+    pub fn commit(self, db: &mut Connection) -> anyhow::Result<()> {
+        match self {
+            Rows::One => {
+                let mut insert = db.prepare_cached("INSERT INTO one (id, body) VALUES (?1, ?2)")?;
+                insert.execute(params![random()?, [0_u8; ENVELOPE_BYTES]])?;
+            }
+            Rows::Envelope => {
+                let commit = db.transaction()?;
+                envelope(&commit, &random()?, &random()?, 0, &[[1; 32], [2; 32]])?;
+                commit.commit()?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Time of each of many small commits, µs.
 pub fn commits() -> anyhow::Result<Vec<f64>> {
     let folder = tempfile::tempdir()?;
-    let db = open(folder.path())?;
-    db.execute_batch("CREATE TABLE one (id BLOB PRIMARY KEY, body BLOB NOT NULL) STRICT")?;
-    let mut insert = db.prepare("INSERT INTO one (id, body) VALUES (?1, ?2)")?;
+    let mut db = Rows::One.lay(folder.path())?;
     let mut times = Vec::with_capacity(COMMITS);
     for _ in 0..COMMITS {
-        let id = random()?;
         let began = Instant::now();
-        insert.execute(params![id, [0_u8; ENVELOPE_BYTES]])?;
+        Rows::One.commit(&mut db)?;
         times.push(began.elapsed().as_secs_f64() * 1e6);
     }
     Ok(times)
@@ -107,7 +145,7 @@ fn envelope(
     Ok(6)
 }
 
-fn open(folder: &std::path::Path) -> anyhow::Result<Connection> {
+fn open(folder: &Path) -> anyhow::Result<Connection> {
     let db = Connection::open(folder.join("reference.db"))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
