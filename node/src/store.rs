@@ -401,13 +401,13 @@ impl Store {
     /// documents at a time, so that no alert waits for it. Cut short, it is done at the next opening.
     pub async fn set_rosters(&self, rosters: RosterChain) -> Result<(), WriteError> {
         *self.inner.shared.rosters.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rosters);
-        let mut done = 0;
+        let mut last = None;
         loop {
-            let taken = self.write(Queue::Bulk, move |tx| tx.derive_some(done, DERIVED_AT_ONCE)).await?;
-            if taken == 0 {
+            let done = self.write(Queue::Bulk, move |tx| tx.derive_some(last, DERIVED_AT_ONCE)).await?;
+            if done.is_none() {
                 break;
             }
-            done += taken;
+            last = done;
         }
         self.write(Queue::Normal, |tx| {
             tx.mark_derived()?;

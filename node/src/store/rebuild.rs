@@ -37,22 +37,33 @@ impl Tx<'_> {
         self.derive_all()
     }
 
-    /// Brings every document's derived rows up to date.
+    /// Makes the derived rows of every document in the log, or brings them up to date.
     pub(super) fn derive_all(&mut self) -> Result<u64, WriteError> {
-        let taken = self.derive_some(0, usize::MAX)?;
-        Ok(u64::try_from(taken).unwrap_or(u64::MAX))
+        let docs = self.reader().logged_documents()?;
+        self.derive_these(&docs)?;
+        Ok(u64::try_from(docs.len()).unwrap_or(u64::MAX))
     }
 
-    /// As [`Tx::derive_all`], for `count` documents after the first `skip`; answers with how many there
-    /// were. Documents that come later are derived as they come.
-    pub(super) fn derive_some(&mut self, skip: usize, count: usize) -> Result<usize, WriteError> {
-        let docs = self.reader().all_documents(skip, count)?;
-        for doc in &docs {
+    /// Brings those of the next documents after this one up to date, at most so many; answers with the last of them.
+    /// Documents that come later are derived as they come.
+    pub(super) fn derive_some(
+        &mut self,
+        after: Option<DocId>,
+        most: usize,
+    ) -> Result<Option<DocId>, WriteError> {
+        let docs = self.reader().derived_documents(after, most)?;
+        self.derive_these(&docs)?;
+        Ok(docs.last().copied())
+    }
+
+    fn derive_these(&mut self, docs: &[DocId]) -> Result<(), WriteError> {
+        for doc in docs {
+            // Of one whose contents were dropped nothing is derived any more.
             if let Some(document) = self.reader().document(*doc)? {
                 self.derive(*doc, &document, None)?;
             }
         }
-        Ok(docs.len())
+        Ok(())
     }
 
     /// True if everything derived was made under the roster in force.
@@ -71,14 +82,23 @@ impl Tx<'_> {
     }
 }
 
+/// One step through the documents that were derived before, from wherever it went on.
+pub(super) const NEXT_DERIVED: &str = "SELECT id FROM document WHERE id > ?1 ORDER BY id LIMIT ?2";
+
 impl Reader<'_> {
-    /// Documents of the log in the order in which they came.
-    fn all_documents(&self, skip: usize, count: usize) -> Result<Vec<DocId>, WriteError> {
-        let mut select = self
-            .db()
-            .prepare("SELECT doc FROM envelope GROUP BY doc ORDER BY min(number) LIMIT ?2 OFFSET ?1")?;
-        let number = |value| i64::try_from(value).unwrap_or(i64::MAX);
-        let rows = select.query_map(params![number(skip), number(count)], |row| row.get(0).map(DocId))?;
+    /// Documents of the log in the order in which they came. Goes through all of it.
+    fn logged_documents(&self) -> Result<Vec<DocId>, WriteError> {
+        let mut select = self.db().prepare("SELECT doc FROM envelope GROUP BY doc ORDER BY min(number)")?;
+        let rows = select.query_map([], |row| row.get(0).map(DocId))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The next documents after this one, at most so many.
+    fn derived_documents(&self, after: Option<DocId>, most: usize) -> Result<Vec<DocId>, WriteError> {
+        let mut select = self.db().prepare_cached(NEXT_DERIVED)?;
+        let after = after.as_ref().map_or(&[][..], |doc| &doc.0);
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = select.query_map(params![after, most], |row| row.get(0).map(DocId))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -108,3 +128,6 @@ impl Reader<'_> {
         Ok(hex::encode(hash))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,14 @@ use crate::store::WriteError;
 use crate::store::people::millis;
 use crate::store::reader::Reader;
 
+/// What is due after something that is due, in its order: descending in the first two and ascending in the document.
+/// One query for each place where they may differ first, so that each goes on in the index where the last one ended.
+pub(super) const DUE_AFTER: &str =
+    "SELECT doc, urgent, since_ms FROM due WHERE peer = ?1 AND urgent = ?2 AND since_ms = ?3 AND doc > ?4
+     UNION ALL SELECT doc, urgent, since_ms FROM due WHERE peer = ?1 AND urgent = ?2 AND since_ms < ?3
+     UNION ALL SELECT doc, urgent, since_ms FROM due WHERE peer = ?1 AND urgent < ?2
+     ORDER BY urgent DESC, since_ms DESC, doc LIMIT ?5";
+
 impl Reader<'_> {
     /// When an envelope that is held was written, on this node's own clock.
     pub fn written(&self, doc: &DocId, id: &EnvelopeId) -> Result<Option<Millis>, WriteError> {
@@ -36,18 +44,14 @@ impl Reader<'_> {
         after: Option<DueOrder>,
         limit: usize,
     ) -> Result<Vec<DueRow>, WriteError> {
-        // The order is descending in the first two and ascending in the document.
-        let mut select = self.db().prepare_cached(
-            "SELECT doc, urgent, since_ms FROM due WHERE peer = ?1
-                AND (?2 OR (urgent < ?3) OR (urgent = ?3 AND (since_ms < ?4 OR (since_ms = ?4 AND doc > ?5))))
-             ORDER BY urgent DESC, since_ms DESC, doc LIMIT ?6",
-        )?;
-        let (rings, since, doc) = match after {
-            Some((rings, since, doc)) => (rings.0, since.0, doc),
-            None => (true, Millis(u64::MAX), DocId([0; 32])),
+        let mut select = self.db().prepare_cached(DUE_AFTER)?;
+        let (rings, since, doc) = match &after {
+            Some((rings, since, doc)) => (u8::from(rings.0), millis(since.0), &doc.0[..]),
+            // Before everything: more urgent than anything is.
+            None => (2, 0, &[][..]),
         };
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let values = params![peer.0, after.is_none(), rings, millis(since), doc.0, limit];
+        let values = params![peer.0, rings, since, doc, limit];
         let rows = select.query_map(values, |row| {
             let since: i64 = row.get(2)?;
             let since = Millis(u64::try_from(since).unwrap_or_default());
