@@ -32,7 +32,9 @@ const GROWING: [&str; 16] = [
 ];
 
 /// What goes through one of them all the same, by how it begins, and why it may.
-const GO_THROUGH: [(&str, &str); 10] = [
+const GO_THROUGH: [(&str, &str); 12] = [
+    ("SELECT max(number) FROM event", "by its key"),
+    ("SELECT min(number) FROM event", "by its key"),
     ("SELECT number, chain FROM audit ORDER BY number DESC LIMIT 1", "the newest alone"),
     ("SELECT number, at_ms, commitment, chain FROM audit", "a person has the audit checked"),
     ("SELECT id FROM blob WHERE sealed IS NULL", "a backup"),
@@ -99,7 +101,11 @@ fn no_query_goes_through_what_grows_but_those_that_may() {
         index.is_some_and(|name| db.prepare(sql).unwrap().exists([name]).unwrap())
     };
     let goes_through = |sql: &str, step: &str| {
-        let name = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+        // A search without a key is for the least or the greatest of all.
+        let whole = step
+            .strip_prefix("SCAN ")
+            .or(step.strip_prefix("SEARCH ").filter(|rest| !rest.contains(" USING ")));
+        let name = whole.and_then(|rest| rest.split(' ').next());
         let grows =
             |name| GROWING.iter().any(|table| *table == name || sql.contains(&format!("{table} AS {name}")));
         name.is_some_and(grows) && !is_partial(step)
