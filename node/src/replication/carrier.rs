@@ -28,7 +28,7 @@ use crate::store::{Queue, Tx, WriteError};
 const SMALL_WRITES_MAX: usize = 256;
 /// How long a small write waits for others, so that an alert rarely waits behind a transaction for
 /// one receipt. A receipt that is lost with the process costs one `have` more.
-const SMALL_WRITES_GATHERED: Duration = Duration::from_millis(20);
+const SMALL_WRITES_GATHERED: Duration = Duration::from_millis(100);
 
 /// What carrying out needs; cheap to clone.
 #[derive(Clone)]
